@@ -1,0 +1,166 @@
+import { type JoinEui, type NsId, parseJoinEui, parseNsId } from '@mortise/lorawan'
+import { type Members, readJsonObject } from './json-object.ts'
+import { HIGHEST_PROTOCOL_VERSION, isProtocolVersion, type ProtocolVersion } from './protocol-version.ts'
+import type { FailureCode } from './result-codes.ts'
+import { isAbsent, readHex, readHexOf, readUnsigned, withoutHexPrefix } from './wire-values.ts'
+
+/** The requests that are understood. */
+export type RequestType = 'JoinReq' | 'AppSKeyReq'
+
+/** An AS-ID is an ASCII string (TS002 1.0 §22.3); this bounds it, in characters. */
+export const MAX_SENDER_ID_LENGTH = 256
+
+/** SenderToken and ReceiverToken are opaque; this bounds them, in bytes. */
+export const MAX_TOKEN_BYTES = 64
+
+/** As much of a request's header as could be read: enough to address a refusal. */
+export interface PartialHeader {
+  /** The version to answer in: the request's, or the highest one when the request's is unreadable or unknown. */
+  readonly protocolVersion: ProtocolVersion
+  readonly messageType?: string | undefined
+  /** SenderID as received, which is how answers echo it. */
+  readonly senderIdText?: string | undefined
+  /** ReceiverID as received. */
+  readonly receiverIdText?: string | undefined
+  /** Unsigned 32-bit, chosen by the requester. */
+  readonly transactionId?: number | undefined
+  /** Only what can be echoed: a well-formed NSID of a 1.1 message. */
+  readonly senderNsId?: NsId | undefined
+  /** Opaque lower-case hex. */
+  readonly senderToken?: string | undefined
+  /** Opaque lower-case hex. */
+  readonly receiverToken?: string | undefined
+}
+
+/** The header of a request (TS002 1.0 §22.1), validated. */
+export interface RequestHeader extends PartialHeader {
+  readonly messageType: RequestType
+  /** A NetID as six lower-case hex digits without prefix, or an AS-ID verbatim. See normalizeSenderId. */
+  readonly senderId: string
+  readonly senderIdText: string
+  readonly receiverId: JoinEui
+  readonly receiverIdText: string
+  readonly transactionId: number
+}
+
+/**
+ * - `message`: the header is good; `members` is the whole message.
+ * - `malformed`: answer `httpStatus` with encodeFailure(header, result, description).
+ * - `ignored`: an answer or notification that nobody waits for: acknowledge 200 with an empty body and drop it.
+ */
+export type ParsedMessage =
+  | { readonly kind: 'message'; readonly header: RequestHeader; readonly members: Members }
+  | {
+      readonly kind: 'malformed'
+      readonly httpStatus: 400 | 200
+      readonly result: FailureCode
+      readonly description: string
+      readonly header: PartialHeader
+    }
+  | { readonly kind: 'ignored' }
+
+const REQUEST_TYPES: ReadonlySet<string> = new Set<RequestType>(['JoinReq', 'AppSKeyReq'])
+const MESSAGE_NAME = /^[A-Za-z]{1,64}$/
+const ANSWER_OR_NOTIFICATION = /^[A-Za-z]{1,64}(?:Ans|Notif)$/
+const PRINTABLE_ASCII = /^[\x20-\x7e]+$/
+
+/** Reads a request body and its header; never throws. The members themselves are left to parseJoinReq and its like. */
+export function parseMessage(body: Uint8Array): ParsedMessage {
+  const json = readJsonObject(body)
+  if (json.kind === 'not_json') return unreadable(json.description)
+
+  const { members } = json
+  const type = members['MessageType']
+  if (typeof type !== 'string' || type === '') return unreadable('MessageType is missing.')
+  if (ANSWER_OR_NOTIFICATION.test(type)) return { kind: 'ignored' }
+
+  const header = readHeader(type, members)
+  if (json.kind === 'flawed') return refusal(header, 'Malformed', json.description)
+  return checkHeader(header, members)
+}
+
+/**
+ * The form in which a SenderID is compared with the peer's record: a NetID becomes six lower-case hex digits without
+ * prefix (Helium writes "0xC00053"); anything else is an AS-ID and stays as it is.
+ */
+export function normalizeSenderId(text: string): string {
+  return readHexOf(text, 3) ?? text
+}
+
+function readHeader(messageType: string, members: Members): PartialHeader {
+  const version = members['ProtocolVersion']
+  return {
+    protocolVersion: isProtocolVersion(version) ? version : HIGHEST_PROTOCOL_VERSION,
+    messageType: MESSAGE_NAME.test(messageType) ? messageType : undefined,
+    senderIdText: readSenderId(members['SenderID']),
+    receiverIdText: readHexOf(members['ReceiverID'], 8) === undefined ? undefined : (members['ReceiverID'] as string),
+    transactionId: readUnsigned(members['TransactionID'], 0xffffffff),
+    senderNsId: version === '1.1' ? readSenderNsId(members['SenderNSID']) : undefined,
+    senderToken: readToken(members['SenderToken']),
+    receiverToken: readToken(members['ReceiverToken']),
+  }
+}
+
+function checkHeader(header: PartialHeader, members: Members): ParsedMessage {
+  const { messageType, senderIdText, receiverIdText, transactionId } = header
+  const version = members['ProtocolVersion']
+  if (typeof version !== 'string') return refusal(header, 'Malformed', 'ProtocolVersion is missing or is not a string.')
+  if (!isProtocolVersion(version)) {
+    return refusal(header, 'InvalidProtocolVersion', 'ProtocolVersion must be "1.0" or "1.1".')
+  }
+  if (!isRequestType(messageType)) return refusal(header, 'Malformed', 'MessageType is not one that is served here.')
+  if (senderIdText === undefined) return refusal(header, 'Malformed', 'SenderID must be a NetID or an AS-ID.')
+  if (receiverIdText === undefined) return refusal(header, 'Malformed', 'ReceiverID must be a JoinEUI of 8 bytes.')
+  if (transactionId === undefined)
+    return refusal(header, 'Malformed', 'TransactionID must be an unsigned 32-bit number.')
+  if (header.senderToken === undefined && !isAbsent(members['SenderToken'])) {
+    return refusal(header, 'Malformed', `SenderToken must be hex of at most ${MAX_TOKEN_BYTES} bytes.`)
+  }
+  if (header.receiverToken === undefined && !isAbsent(members['ReceiverToken'])) {
+    return refusal(header, 'Malformed', `ReceiverToken must be hex of at most ${MAX_TOKEN_BYTES} bytes.`)
+  }
+  return {
+    kind: 'message',
+    header: {
+      ...header,
+      messageType,
+      senderId: normalizeSenderId(senderIdText),
+      senderIdText,
+      receiverId: parseJoinEui(withoutHexPrefix(receiverIdText).toLowerCase()),
+      receiverIdText,
+      transactionId,
+    },
+    members,
+  }
+}
+
+function isRequestType(type: string | undefined): type is RequestType {
+  return type !== undefined && REQUEST_TYPES.has(type)
+}
+
+function readSenderId(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value.length > MAX_SENDER_ID_LENGTH) return undefined
+  return PRINTABLE_ASCII.test(value) ? value : undefined
+}
+
+/** SenderNSID is never a reason to fail: TTS up to 3.15.1 put a NetID there, Helium an empty string. */
+function readSenderNsId(value: unknown): NsId | undefined {
+  const digits = readHexOf(value, 8)
+  return digits === undefined ? undefined : parseNsId(digits)
+}
+
+function readToken(value: unknown): string | undefined {
+  const digits = readHex(value)
+  if (digits === undefined || digits === '' || digits.length % 2 !== 0) return undefined
+  return digits.length <= 2 * MAX_TOKEN_BYTES ? digits : undefined
+}
+
+/** Nothing to address an answer to: the one case for HTTP 400. */
+function unreadable(description: string): ParsedMessage {
+  const header: PartialHeader = { protocolVersion: HIGHEST_PROTOCOL_VERSION }
+  return { kind: 'malformed', httpStatus: 400, result: 'Malformed', description, header }
+}
+
+function refusal(header: PartialHeader, result: FailureCode, description: string): ParsedMessage {
+  return { kind: 'malformed', httpStatus: 200, result, description, header }
+}

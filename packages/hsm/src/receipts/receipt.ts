@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import { HsmError } from '../errors.ts'
+import { WireReader, WireWriter } from '../contract/wire.ts'
+
+/** What a receipt says was done. Append, never renumber. */
+export const RECEIPT_OPERATION = { answerJoin: 1, releaseAppSKey: 2, applyOrder: 3 } as const
+export type ReceiptOperation = keyof typeof RECEIPT_OPERATION
+
+/** 0 = done. Refusals are reserved: they will be chained as sums by code. */
+export const RECEIPT_RESULT_DONE = 0
+
+export const RECEIPT_HASH_BYTES = 32
+export const DEVICE_HASH_BYTES = 16
+export const RECORD_DIGEST_BYTES = 16
+const RECEIPT_VERSION = 1
+
+/** One use of a key, in the chain of one worker. */
+export interface Receipt {
+  readonly hsmId: Buffer
+  readonly bootEpoch: number
+  readonly worker: number
+  /** 1 for the first receipt of a chain; without gaps. */
+  readonly sequence: number
+  /** Milliseconds since 1970 by the clock of the HSM process. */
+  readonly timeMs: number
+  readonly operation: ReceiptOperation
+  readonly result: number
+  /** SHA-256(receipt salt of the device ‖ DevEUI big-endian), first 16 bytes; zeros where no device is concerned. */
+  readonly deviceHash: Buffer
+  /** SHA-256 of the device record, or of the order's text, first 16 bytes. */
+  readonly recordDigest: Buffer
+  /** KEK ids under which keys left. */
+  readonly kekIds: readonly Buffer[]
+  /** SHA-256 of the previous receipt of the chain; zeros before the first. */
+  readonly previous: Buffer
+}
+
+export function encodeReceipt(receipt: Receipt): Buffer {
+  const writer = new WireWriter(192)
+    .uint8(RECEIPT_VERSION)
+    .uint8(RECEIPT_OPERATION[receipt.operation])
+    .uint8(receipt.result)
+    .fixed(receipt.hsmId)
+    .uint48(receipt.bootEpoch)
+    .uint32(receipt.worker)
+    .uint48(receipt.sequence)
+    .uint48(receipt.timeMs)
+    .fixed(receipt.deviceHash)
+    .fixed(receipt.recordDigest)
+    .uint8(receipt.kekIds.length)
+  for (const kekId of receipt.kekIds) writer.fixed(kekId)
+  return writer.fixed(receipt.previous).finish()
+}
+
+/** @throws HsmError frame_malformed */
+export function decodeReceipt(bytes: Buffer): Receipt {
+  const reader = new WireReader(bytes)
+  if (reader.uint8() !== RECEIPT_VERSION) throw new HsmError('frame_malformed', 'receipt version')
+  const operation = operationOf(reader.uint8())
+  const receipt: Receipt = {
+    operation,
+    result: reader.uint8(),
+    hsmId: reader.fixed(8),
+    bootEpoch: reader.uint48(),
+    worker: reader.uint32(),
+    sequence: reader.uint48(),
+    timeMs: reader.uint48(),
+    deviceHash: reader.fixed(DEVICE_HASH_BYTES),
+    recordDigest: reader.fixed(RECORD_DIGEST_BYTES),
+    kekIds: Array.from({ length: reader.uint8() }, () => reader.fixed(16)),
+    previous: reader.fixed(RECEIPT_HASH_BYTES),
+  }
+  reader.end()
+  return receipt
+}
+
+/** What the next receipt of the chain names as `previous`. */
+export function receiptHash(receipt: Uint8Array): Buffer {
+  return createHash('sha256').update(receipt).digest()
+}
+
+/** Who a receipt speaks of, for the owner who knows the salt, and for nobody else. */
+export function deviceHash(receiptSalt: Uint8Array, devEui: Uint8Array): Buffer {
+  return createHash('sha256').update(receiptSalt).update(devEui).digest().subarray(0, DEVICE_HASH_BYTES)
+}
+
+export function recordDigest(record: Uint8Array): Buffer {
+  return createHash('sha256').update(record).digest().subarray(0, RECORD_DIGEST_BYTES)
+}
+
+function operationOf(number: number): ReceiptOperation {
+  for (const [name, value] of Object.entries(RECEIPT_OPERATION)) if (value === number) return name as ReceiptOperation
+  throw new HsmError('frame_malformed', 'receipt operation')
+}

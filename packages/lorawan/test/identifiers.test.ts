@@ -1,0 +1,107 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  bytesToHex,
+  devAddrFromBytes,
+  devAddrFromWire,
+  devAddrToBytes,
+  devAddrToWire,
+  devEuiFromBytes,
+  devEuiFromWire,
+  eui64ToBytes,
+  eui64ToWire,
+  joinEuiFromBytes,
+  joinEuiFromWire,
+  netIdFromBytes,
+  netIdFromWire,
+  netIdToBytes,
+  netIdToWire,
+  nsIdFromBytes,
+  parseDevAddr,
+  parseDevEui,
+  parseJoinEui,
+  parseNetId,
+  parseNsId,
+} from '../src/index.ts'
+import { bytes } from './arbitraries.ts'
+import { codeThrownBy } from './errors.ts'
+
+const TEXTS = [
+  { name: 'DevEUI', parse: parseDevEui, valid: '70B3D57ED0A1b2c3' },
+  { name: 'JoinEUI', parse: parseJoinEui, valid: '70B3D57ED0A1b2c3' },
+  { name: 'NSID', parse: parseNsId, valid: '70B3D57ED0A1b2c3' },
+  { name: 'NetID', parse: parseNetId, valid: '60aF13' },
+  { name: 'DevAddr', parse: parseDevAddr, valid: '2601eF42' },
+]
+
+describe.each(TEXTS)('$name from text', ({ parse, valid }) => {
+  test('is lower case, whatever the case was', () => {
+    expect(parse(valid)).toBe(valid.toLowerCase())
+    expect(parse(valid.toUpperCase())).toBe(valid.toLowerCase())
+  })
+
+  test.each([
+    ['nothing', ''],
+    ['a digit less', valid.slice(1)],
+    ['a digit more', `${valid}0`],
+    ['a byte less', valid.slice(2)],
+    ['a prefix', `0x${valid}`],
+    ['a prefix in the place of digits', `0x${valid.slice(2)}`],
+    ['a letter that is no digit', `${valid.slice(1)}g`],
+    ['a blank before', ` ${valid.slice(1)}`],
+    ['a line end behind', `${valid}\n`],
+    ['a line end in the place of a digit', `${valid.slice(1)}\n`],
+    ['separators', `${valid.slice(0, -3)}-${valid.slice(-2)}`],
+  ])('refuses %s', (_, text) => {
+    expect(codeThrownBy(() => parse(text))).toBe('identifier_malformed')
+  })
+})
+
+const BYTES = [
+  { name: 'DevEUI', size: 8, toBytes: eui64ToBytes, toWire: eui64ToWire, fromBytes: devEuiFromBytes, fromWire: devEuiFromWire },
+  { name: 'JoinEUI', size: 8, toBytes: eui64ToBytes, toWire: eui64ToWire, fromBytes: joinEuiFromBytes, fromWire: joinEuiFromWire },
+  { name: 'NetID', size: 3, toBytes: netIdToBytes, toWire: netIdToWire, fromBytes: netIdFromBytes, fromWire: netIdFromWire },
+  { name: 'DevAddr', size: 4, toBytes: devAddrToBytes, toWire: devAddrToWire, fromBytes: devAddrFromBytes, fromWire: devAddrFromWire },
+] as {
+  name: string
+  size: number
+  toBytes: (identifier: string) => Uint8Array
+  toWire: (identifier: string) => Uint8Array
+  fromBytes: (bytes: Uint8Array) => string
+  fromWire: (bytes: Uint8Array) => string
+}[]
+
+describe.each(BYTES)('$name as bytes', ({ size, toBytes, toWire, fromBytes, fromWire }) => {
+  test('is big-endian as displayed and little-endian on air, and comes back from both', () => {
+    fc.assert(
+      fc.property(bytes(size), (displayed) => {
+        const identifier = fromBytes(displayed)
+        expect(identifier).toBe(Buffer.from(displayed).toString('hex'))
+        expect(toBytes(identifier)).toEqual(displayed)
+        const onAir = displayed.toReversed()
+        expect(toWire(identifier)).toEqual(onAir)
+        expect(fromWire(onAir)).toBe(identifier)
+        // The conversion must not turn the caller's bytes round where they lie.
+        expect(onAir).toEqual(displayed.toReversed())
+      }),
+    )
+  })
+
+  test.each([-1, 1])('refuses %i byte too many', (difference) => {
+    const wrong = new Uint8Array(size + difference)
+    expect(codeThrownBy(() => fromBytes(wrong))).toBe('identifier_malformed')
+    expect(codeThrownBy(() => fromWire(wrong))).toBe('identifier_malformed')
+  })
+})
+
+test('an NSID has 8 big-endian bytes', () => {
+  expect(nsIdFromBytes(Uint8Array.of(0x70, 0xb3, 0xd5, 0x7e, 0xd0, 0, 0, 1))).toBe('70b3d57ed0000001')
+  expect(codeThrownBy(() => nsIdFromBytes(new Uint8Array(7)))).toBe('identifier_malformed')
+})
+
+test('reads the fields of a frame on air backwards', () => {
+  // JoinEUI of the join-request in brocaar/lorawan, phypayload_test.go, ExamplePHYPayload_joinRequest.
+  expect(joinEuiFromWire(Uint8Array.of(1, 1, 1, 1, 2, 2, 2, 2))).toBe('0202020201010101')
+  expect(bytesToHex(devAddrToWire(parseDevAddr('01020304')))).toBe('04030201')
+  expect(bytesToHex(netIdToWire(parseNetId('000013')))).toBe('130000')
+})

@@ -1,0 +1,269 @@
+import type { DevAddr, DevEui, JoinEui, NetId } from '@mortise/lorawan'
+
+/**
+ * What the use-cases see of the database. Readers cannot write: a use-case that only looks gets a `…Reader`.
+ * All ids are opaque bytes made by the CLI; all times are milliseconds since 1970.
+ */
+
+export const ID_BYTES = 16
+
+export type PeerKind = 'ns' | 'as'
+
+export interface PeerCertificate {
+  /** SHA-256 of the certificate's DER, 64 lower-case hex digits. */
+  readonly fingerprint: string
+  readonly subject: string
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** A network server or an application server that may call the Backend Interfaces listener. */
+export interface Peer {
+  readonly peerId: Buffer
+  readonly kind: PeerKind
+  /** NetID (6 lower-case hex digits) for `ns`, AS-ID for `as`. */
+  readonly id: string
+  readonly nsId: string | undefined
+  readonly protocol: '1.0' | '1.1'
+  readonly disabled: boolean
+  readonly certificate: PeerCertificate
+  readonly createdAt: number
+}
+
+export interface Kek {
+  readonly kekId: Buffer
+  readonly kind: PeerKind
+  readonly recipient: string
+  readonly label: string
+  readonly kekVersion: number
+  readonly size: number
+  /** As the HSM tagged it. */
+  readonly record: Buffer
+  readonly createdAt: number
+}
+
+/** The last join that was accepted for a key set: what a duplicate is answered from, again and again the same. */
+export interface LastJoin {
+  /** SHA-256, first 16 bytes, over everything that the answer depends on. */
+  readonly requestDigest: Buffer
+  readonly devNonce: number
+  readonly joinNonce: number
+  readonly sessionKeyId: Buffer
+  readonly nsKekId: Buffer | undefined
+  readonly asKekId: Buffer | undefined
+  readonly netId: NetId
+  readonly devAddr: DevAddr
+  readonly joinedAt: number
+}
+
+/** Nonces of a key set; absent before its first join. */
+export interface JoinState {
+  /** Highest JoinNonce given out: also the version that a commit compares. */
+  readonly lastJoinNonce: number
+  /** Every DevNonce ever accepted, in the encoding of join/dev-nonces.ts. */
+  readonly devNonces: Buffer
+  readonly last: LastJoin
+}
+
+/** One generation of a device's root keys under one JoinEUI. */
+export interface KeySet {
+  /** Row number: opaque, for commits. */
+  readonly keySet: number
+  readonly deviceId: Buffer
+  readonly devEui: DevEui
+  readonly joinEui: JoinEui
+  readonly generation: number
+  /** The device record as the HSM tagged it. */
+  readonly record: Buffer
+  readonly state: JoinState | undefined
+}
+
+export interface Device {
+  readonly deviceId: Buffer
+  readonly createdAt: number
+  /** False for a key made by the HSM that has not left for the device yet. */
+  readonly keysDelivered: boolean
+  readonly keySets: readonly KeySet[]
+}
+
+export interface Session {
+  readonly sessionKeyId: Buffer
+  readonly joinNonce: number
+  readonly netId: NetId
+  readonly devAddr: DevAddr
+  readonly createdAt: number
+  /** The session record as the HSM tagged it. */
+  readonly record: Buffer
+}
+
+/** Look-ups of the join path: by key, never by scan. */
+export interface JoinReader {
+  /** Key sets of devices that are not removed; usually one. */
+  findKeySets(joinEui: JoinEui, devEui: DevEui): KeySet[]
+  /** The recipient's KEK with the highest version. */
+  newestKek(kind: PeerKind, recipient: string): Kek | undefined
+  findKek(kekId: Buffer): Kek | undefined
+  findSession(keySet: number, sessionKeyId: Buffer): Session | undefined
+}
+
+/** A join to make durable: compare-and-set on the JoinNonce, with its session and receipt. */
+export interface JoinCommit {
+  readonly keySet: number
+  /** `lastJoinNonce` that the decision was made on; 0 where there was no state. */
+  readonly expectedJoinNonce: number
+  readonly devNonces: Buffer
+  readonly last: LastJoin
+  readonly sessionRecord: Buffer
+  readonly receipt: Buffer
+}
+
+/** One unit of a commit batch: a join, or a receipt alone (a duplicate's, a lost compare-and-set's, an AppSKeyReq's). */
+export type CommitItem = { readonly join: JoinCommit } | { readonly receipt: Buffer }
+
+export interface JoinWriter {
+  /**
+   * Commits all items in one durable transaction; resolves after the fsync. For each item whether it was `committed` or
+   * `lost` its compare-and-set; the receipt of a lost one is committed all the same. Items of one batch may concern the
+   * same key set. Keeps the newest `SESSIONS_KEPT` sessions of a key set.
+   */
+  commit(items: readonly CommitItem[]): Promise<('committed' | 'lost')[]>
+}
+
+export type OrderState = 'waiting' | 'adopted' | 'refused'
+
+/** A signed order as it was submitted. The envelope is deleted once the order is settled. */
+export interface StoredOrder {
+  readonly orderId: number
+  readonly signer: Buffer
+  readonly sequence: number
+  readonly text: Buffer
+  readonly signatures: readonly { readonly signer: Buffer; readonly signature: Buffer }[]
+  readonly envelope: Buffer | undefined
+  /** Client certificates (PEM) that `peer.add` changes name by fingerprint. */
+  readonly certificates: readonly string[]
+  readonly state: OrderState
+  /** Why it was refused. */
+  readonly code: string | undefined
+  readonly detail: string | undefined
+  readonly submittedAt: number
+  readonly settledAt: number | undefined
+}
+
+export type NewOrder = Pick<StoredOrder, 'signer' | 'sequence' | 'text' | 'signatures' | 'envelope' | 'certificates'>
+
+/** What an adopted order changes, in the order of its changes. */
+export type AdoptedChange =
+  | {
+      readonly kind: 'device-added'
+      readonly deviceId: Buffer
+      readonly devEui: DevEui
+      readonly joinEui: JoinEui
+      readonly generation: number
+      readonly keysDelivered: boolean
+      readonly record: Buffer
+      /** SHA-256 (first 16 bytes) of the root key blob that joins use: equal for equal root keys. */
+      readonly keyDigest: Buffer
+    }
+  | { readonly kind: 'device-changed'; readonly deviceId: Buffer; readonly record: Buffer }
+  | { readonly kind: 'device-removed'; readonly deviceId: Buffer; readonly keyDigest: Buffer }
+  | { readonly kind: 'kek-added'; readonly kek: Kek }
+  | { readonly kind: 'kek-removed'; readonly kekId: Buffer }
+  | { readonly kind: 'peer-added'; readonly peer: Peer }
+  | { readonly kind: 'peer-disabled'; readonly peerId: Buffer }
+  | { readonly kind: 'peer-removed'; readonly peerId: Buffer }
+
+export interface OrderOutcome {
+  readonly changes: readonly AdoptedChange[]
+  readonly receipt: Buffer
+  /** Epoch of the HSM's store after the order. */
+  readonly epoch: number
+}
+
+export interface ApiKey {
+  readonly apiKeyId: string
+  readonly name: string
+  /** SHA-256 of the token. */
+  readonly tokenHash: Buffer
+  readonly createdAt: number
+  readonly revokedAt: number | undefined
+}
+
+export interface Page {
+  /** Rows after this one; undefined for the first page. */
+  readonly after: string | undefined
+  readonly limit: number
+}
+
+export interface AdministrationReader {
+  organisationId(): Buffer
+  listPeers(): Peer[]
+  findPeer(kind: PeerKind, id: string): Peer | undefined
+  listKeks(): Kek[]
+  findKek(kekId: Buffer): Kek | undefined
+  /** In order of DevEUI, a page at a time. */
+  listDevices(page: Page): Device[]
+  findDevices(devEui: DevEui): Device[]
+  findDevice(deviceId: Buffer): Device | undefined
+  countDevices(): number
+  /** Newest first. */
+  listSessions(keySet: number): Session[]
+  listOrders(state: OrderState, limit: number): StoredOrder[]
+  findOrder(orderId: number): StoredOrder | undefined
+  highestSequence(signer: Buffer): number
+  /** Highest epoch of the HSM's store that a commit has seen; 0 at first. */
+  hsmEpoch(): number
+  listApiKeys(): ApiKey[]
+  findApiKey(tokenHash: Buffer): ApiKey | undefined
+}
+
+/** Signed receipt heads, as they came (frame encoding of one head). */
+export interface ReceiptHeadRow {
+  readonly bootEpoch: number
+  readonly worker: number
+  readonly sequence: number
+  readonly hash: Buffer
+  readonly closing: boolean
+  readonly signature: Buffer
+}
+
+export interface AdministrationWriter {
+  /** @throws StorageError order_sequence_taken */
+  submitOrder(order: NewOrder): Promise<StoredOrder>
+  /** Everything that an adopted order changes, its receipt and the epoch, in one durable transaction. */
+  adoptOrder(orderId: number, outcome: OrderOutcome): Promise<void>
+  refuseOrder(orderId: number, code: string, detail: string | undefined): Promise<void>
+  createApiKey(key: ApiKey): Promise<void>
+  revokeApiKey(apiKeyId: string): Promise<boolean>
+  /** Receipts and heads that no answer carried; those already there are left as they are. */
+  recordReceipts(receipts: readonly Buffer[], heads: readonly ReceiptHeadRow[]): Promise<void>
+  recordHsmEpoch(epoch: number): Promise<void>
+}
+
+/** Failures of the database that a caller can act on. */
+export type StorageErrorCode =
+  | 'database_locked'
+  | 'database_newer'
+  | 'database_corrupt'
+  | 'database_missing'
+  | 'database_exists'
+  | 'database_not_durable'
+  | 'order_sequence_taken'
+  | 'device_exists'
+  | 'disk_full'
+  | 'disk_failed'
+
+export class StorageError extends Error {
+  override readonly name = 'StorageError'
+  readonly code: StorageErrorCode
+
+  constructor(code: StorageErrorCode, detail?: string, options?: ErrorOptions) {
+    super(detail === undefined ? code : `${code}: ${detail}`, options)
+    this.code = code
+  }
+}
+
+/** An open database. */
+export interface Storage extends Disposable {
+  readonly joins: JoinReader & JoinWriter
+  readonly administration: AdministrationReader & AdministrationWriter
+}
