@@ -39,6 +39,7 @@ export const HSM_ERROR_CODES = [
   'receipts_backlog_full',
   'wrong_passphrase',
   'store_damaged',
+  'busy',
 ] as const
 
 export type HsmErrorCode = (typeof HSM_ERROR_CODES)[number]

@@ -30,9 +30,9 @@ export function cryptFrmPayload(
 }
 
 /**
- * Encrypts or decrypts the FOpts of a 1.1 frame under NwkSEncKey, by the erratum "FOpts Encryption, Usage of FCntDwn"
- * (LoRaWAN 1.1, 26 January 2018). The specification as first printed has no byte for the counter, so that NFCntDown and
- * AFCntDown of one value would share a key stream.
+ * Encrypts or decrypts the FOpts of a 1.1 frame under NwkSEncKey (LoRaWAN 1.1 §4.3.1.6, as corrected by the LoRa
+ * Alliance's change request "FCntDwn usage in FOpts encryption", v2). The correction adds the byte that names the
+ * counter: without it NFCntDown and AFCntDown of one value would share a key stream.
  * @throws {FrameError} `frame_field`: fCnt above 32 bits, more than 15 bytes, or a counter of the other direction.
  */
 export function cryptFOpts11(

@@ -68,6 +68,7 @@ export function bigEndian(size: number, value: number): Buffer {
   return Buffer.from(value.toString(16).padStart(2 * size, '0'), 'hex')
 }
 
-export function hexOf(buffers: Uint8Array | undefined): string {
-  return bytesToHex(buffers!)
+/** As hexadecimal text; '' for a field that lora-packet leaves out. */
+export function hexOf(bytes: Uint8Array | undefined): string {
+  return bytes === undefined ? '' : bytesToHex(bytes)
 }

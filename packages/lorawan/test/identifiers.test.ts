@@ -57,41 +57,59 @@ describe.each(TEXTS)('$name from text', ({ parse, valid }) => {
   })
 })
 
-const BYTES = [
-  { name: 'DevEUI', size: 8, toBytes: eui64ToBytes, toWire: eui64ToWire, fromBytes: devEuiFromBytes, fromWire: devEuiFromWire },
-  { name: 'JoinEUI', size: 8, toBytes: eui64ToBytes, toWire: eui64ToWire, fromBytes: joinEuiFromBytes, fromWire: joinEuiFromWire },
-  { name: 'NetID', size: 3, toBytes: netIdToBytes, toWire: netIdToWire, fromBytes: netIdFromBytes, fromWire: netIdFromWire },
-  { name: 'DevAddr', size: 4, toBytes: devAddrToBytes, toWire: devAddrToWire, fromBytes: devAddrFromBytes, fromWire: devAddrFromWire },
-] as {
+interface ByteForm<Identifier extends string> {
   name: string
   size: number
-  toBytes: (identifier: string) => Uint8Array
-  toWire: (identifier: string) => Uint8Array
-  fromBytes: (bytes: Uint8Array) => string
-  fromWire: (bytes: Uint8Array) => string
-}[]
+  toBytes: (identifier: Identifier) => Uint8Array
+  toWire: (identifier: Identifier) => Uint8Array
+  fromBytes: (bytes: Uint8Array) => Identifier
+  fromWire: (bytes: Uint8Array) => Identifier
+}
 
-describe.each(BYTES)('$name as bytes', ({ size, toBytes, toWire, fromBytes, fromWire }) => {
-  test('is big-endian as displayed and little-endian on air, and comes back from both', () => {
-    fc.assert(
-      fc.property(bytes(size), (displayed) => {
-        const identifier = fromBytes(displayed)
-        expect(identifier).toBe(Buffer.from(displayed).toString('hex'))
-        expect(toBytes(identifier)).toEqual(displayed)
-        const onAir = displayed.toReversed()
-        expect(toWire(identifier)).toEqual(onAir)
-        expect(fromWire(onAir)).toBe(identifier)
-        // The conversion must not turn the caller's bytes round where they lie.
-        expect(onAir).toEqual(displayed.toReversed())
-      }),
-    )
-  })
+function describeByteForm<Identifier extends string>(form: ByteForm<Identifier>): void {
+  const { name, size, toBytes, toWire, fromBytes, fromWire } = form
+  describe(`${name} as bytes`, () => {
+    test('is big-endian as displayed and little-endian on air, and comes back from both', () => {
+      fc.assert(
+        fc.property(bytes(size), (displayed) => {
+          const identifier = fromBytes(displayed)
+          expect(identifier).toBe(Buffer.from(displayed).toString('hex'))
+          expect(toBytes(identifier)).toEqual(displayed)
+          const onAir = displayed.toReversed()
+          expect(toWire(identifier)).toEqual(onAir)
+          expect(fromWire(onAir)).toBe(identifier)
+          // The conversion must not turn the caller's bytes round where they lie.
+          expect(onAir).toEqual(displayed.toReversed())
+        }),
+      )
+    })
 
-  test.each([-1, 1])('refuses %i byte too many', (difference) => {
-    const wrong = new Uint8Array(size + difference)
-    expect(codeThrownBy(() => fromBytes(wrong))).toBe('identifier_malformed')
-    expect(codeThrownBy(() => fromWire(wrong))).toBe('identifier_malformed')
+    test.each([-1, 1])('refuses %i byte too many', (difference) => {
+      const wrong = new Uint8Array(size + difference)
+      expect(codeThrownBy(() => fromBytes(wrong))).toBe('identifier_malformed')
+      expect(codeThrownBy(() => fromWire(wrong))).toBe('identifier_malformed')
+    })
   })
+}
+
+const EUI64 = { size: 8, toBytes: eui64ToBytes, toWire: eui64ToWire }
+describeByteForm({ ...EUI64, name: 'DevEUI', fromBytes: devEuiFromBytes, fromWire: devEuiFromWire })
+describeByteForm({ ...EUI64, name: 'JoinEUI', fromBytes: joinEuiFromBytes, fromWire: joinEuiFromWire })
+describeByteForm({
+  name: 'NetID',
+  size: 3,
+  toBytes: netIdToBytes,
+  toWire: netIdToWire,
+  fromBytes: netIdFromBytes,
+  fromWire: netIdFromWire,
+})
+describeByteForm({
+  name: 'DevAddr',
+  size: 4,
+  toBytes: devAddrToBytes,
+  toWire: devAddrToWire,
+  fromBytes: devAddrFromBytes,
+  fromWire: devAddrFromWire,
 })
 
 test('an NSID has 8 big-endian bytes', () => {
@@ -100,8 +118,8 @@ test('an NSID has 8 big-endian bytes', () => {
 })
 
 test('reads the fields of a frame on air backwards', () => {
-  // JoinEUI of the join-request in brocaar/lorawan, phypayload_test.go, ExamplePHYPayload_joinRequest.
-  expect(joinEuiFromWire(Uint8Array.of(1, 1, 1, 1, 2, 2, 2, 2))).toBe('0202020201010101')
+  // JoinEUI of the join-request captured for anthonykirby/lora-packet issue 10.
+  expect(joinEuiFromWire(Uint8Array.of(0xdc, 0, 0, 0xd0, 0x7e, 0xd5, 0xb3, 0x70))).toBe('70b3d57ed00000dc')
   expect(bytesToHex(devAddrToWire(parseDevAddr('01020304')))).toBe('04030201')
   expect(bytesToHex(netIdToWire(parseNetId('000013')))).toBe('130000')
 })

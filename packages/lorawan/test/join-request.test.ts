@@ -14,8 +14,9 @@ import { bigEndian, buffer, hexOf, joinRequest, key } from './arbitraries.ts'
 import { codeThrownBy } from './errors.ts'
 import { loraPacket } from './lora-packet.ts'
 
-// brocaar/lorawan, phypayload_test.go, ExamplePHYPayload_joinRequest.
-const PUBLISHED = hexToBytes('00010101010202020203030303040404042d10ecd2bfa6'.slice(0, 46))
+// A device's join in EU868, captured and published with its key: anthonykirby/lora-packet issue 10.
+const APP_KEY = hexToBytes('b6b53f4a168a7a88bdf7ea135ce9cfca')
+const PUBLISHED = hexToBytes('00dc0000d07ed5b3701e6fedf57ceeaf0085cc587fe913')
 
 describe('a join-request', () => {
   test('comes back from its own encoding', () => {
@@ -47,6 +48,17 @@ describe('a join-request', () => {
         expect(bytesToHex(ours)).toBe(hexOf(theirs.PHYPayload))
       }),
     )
+  })
+
+  test('of a real device is read and its MIC is right', () => {
+    const request = decodeJoinRequest(PUBLISHED)
+    expect(request).toEqual({
+      joinEui: '70b3d57ed00000dc',
+      devEui: '00afee7cf5ed6f1e',
+      devNonce: 0xcc85,
+      mic: hexToBytes('587fe913'),
+    })
+    expect(computeMic(createBlockCipher(APP_KEY), joinRequestMicMessage(PUBLISHED))).toEqual(request.mic)
   })
 
   test('has its fields little-endian, in the order of LoRaWAN 1.0.3 §6.2.4', () => {
@@ -87,6 +99,8 @@ describe('a join-request', () => {
   })
 
   test.each([0, 3, 5, 16])('cannot carry a MIC of %i bytes', (size) => {
-    expect(codeThrownBy(() => encodeJoinRequest(decodeJoinRequest(PUBLISHED), new Uint8Array(size)))).toBe('frame_field')
+    expect(codeThrownBy(() => encodeJoinRequest(decodeJoinRequest(PUBLISHED), new Uint8Array(size)))).toBe(
+      'frame_field',
+    )
   })
 })

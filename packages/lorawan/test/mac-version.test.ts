@@ -14,12 +14,23 @@ describe('a LoRaWAN version', () => {
     expect(parseMacVersion(short)).toBe(version)
   })
 
-  test.each(['', '1', '1.0.', '1.0.5', '1.1.1', '1.2', '2.0', ' 1.0.3', '1.0.3 ', '1.0.3\n', '01.0.3', 'constructor', '__proto__'])(
-    'refuses %j',
-    (text) => {
-      expect(codeThrownBy(() => parseMacVersion(text))).toBe('mac_version_unknown')
-    },
-  )
+  test.each([
+    '',
+    '1',
+    '1.0.',
+    '1.0.5',
+    '1.1.1',
+    '1.2',
+    '2.0',
+    ' 1.0.3',
+    '1.0.3 ',
+    '1.0.3\n',
+    '01.0.3',
+    'constructor',
+    '__proto__',
+  ])('refuses %j', (text) => {
+    expect(codeThrownBy(() => parseMacVersion(text))).toBe('mac_version_unknown')
+  })
 
   test('has the 1.1 key scheme from 1.1.0 on', () => {
     expect(MAC_VERSIONS.filter(is11)).toEqual(['1.1.0'])

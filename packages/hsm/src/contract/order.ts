@@ -67,11 +67,14 @@ export function encodeAppliedOrder(answer: AppliedOrder): Buffer {
 
 export function decodeAppliedOrder(payload: Buffer): AppliedOrder {
   const reader = new WireReader(payload)
-  const changes = Array.from({ length: reader.uint16() }, (): RecordChange => ({
-    kind: reader.uint8() === 1 ? 'device' : 'kek',
-    id: reader.fixed(16),
-    record: reader.optionalBytes(),
-  }))
+  const changes = Array.from(
+    { length: reader.uint16() },
+    (): RecordChange => ({
+      kind: reader.uint8() === 1 ? 'device' : 'kek',
+      id: reader.fixed(16),
+      record: reader.optionalBytes(),
+    }),
+  )
   const answer = { changes, epoch: reader.uint48(), receipt: reader.bytes() }
   reader.end()
   return answer

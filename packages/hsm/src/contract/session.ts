@@ -72,7 +72,10 @@ export function decodeWelcome(payload: Buffer): Welcome {
 
 /** A refusal: code as a number of `HSM_ERROR_CODES`, and a detail without secrets. */
 export function encodeRefusal(error: HsmError): Buffer {
-  return new WireWriter(128).uint8(hsmErrorNumber(error.code)).text(error.detail ?? '').finish()
+  return new WireWriter(128)
+    .uint8(hsmErrorNumber(error.code))
+    .text(error.detail ?? '')
+    .finish()
 }
 
 export function decodeRefusal(payload: Buffer): HsmError {

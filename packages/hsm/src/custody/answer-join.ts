@@ -104,7 +104,13 @@ function readJoinAccept(device: DeviceRecord, command: JoinCommand): JoinAccept 
   if (cfList !== undefined && cfList.length !== CF_LIST_BYTES) throw new HsmError('join_parameters_invalid', 'CFList')
   const netId = netIdFromBytes(command.netId)
   if (!device.networks.includes(netId)) throw new HsmError('network_not_allowed')
-  const accept = { joinNonce, netId, devAddr: devAddrFromBytes(command.devAddr), dlSettings: command.dlSettings, rxDelay }
+  const accept = {
+    joinNonce,
+    netId,
+    devAddr: devAddrFromBytes(command.devAddr),
+    dlSettings: command.dlSettings,
+    rxDelay,
+  }
   return cfList === undefined ? accept : { ...accept, cfList }
 }
 

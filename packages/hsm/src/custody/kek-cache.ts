@@ -34,7 +34,8 @@ export class KekCache {
   open(recordBytes: Buffer, kind: KekKind): OpenKek {
     const name = recordBytes.toString('latin1')
     const kek = this.#open.get(name) ?? this.#openNew(name, recordBytes)
-    if (!this.#floors.accepts(kek.record.kekId, kek.record.recordVersion)) throw new HsmError('record_superseded', 'KEK')
+    if (!this.#floors.accepts(kek.record.kekId, kek.record.recordVersion))
+      throw new HsmError('record_superseded', 'KEK')
     if (kek.record.kind !== kind) throw new HsmError('kek_kind_mismatch', `${kind} expected`)
     return kek
   }

@@ -1,11 +1,4 @@
-import {
-  constants,
-  createCipheriv,
-  createHash,
-  createPublicKey,
-  publicEncrypt,
-  randomBytes,
-} from 'node:crypto'
+import { constants, createCipheriv, createHash, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
 import { HsmError } from '../errors.ts'
 
 /**
@@ -32,7 +25,10 @@ export function sealEnvelope(importPublicKey: Buffer, keys: readonly Uint8Array[
   const transportKey = randomBytes(32)
   try {
     const rsa = createPublicKey({ key: importPublicKey, format: 'der', type: 'spki' })
-    const transport = publicEncrypt({ key: rsa, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha1' }, transportKey)
+    const transport = publicEncrypt(
+      { key: rsa, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha1' },
+      transportKey,
+    )
     const wrapped = keys.map((key) => {
       const cipher = createCipheriv('id-aes256-wrap', transportKey, AES_KW_IV)
       return Buffer.concat([cipher.update(key), cipher.final()]).toString('hex')

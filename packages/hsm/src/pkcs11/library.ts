@@ -8,10 +8,10 @@ import { Pkcs11Error } from './pkcs11-error.ts'
 export type NativeArgument = number | bigint | Uint8Array | null
 export type NativeFunction = (...args: readonly NativeArgument[]) => number
 
-/** `n` is a CK_ULONG (handle, count, flags), `p` a pointer. */
-type Parameter = 'n' | 'p'
-
-/** Position in CK_FUNCTION_LIST (PKCS #11 2.40, pkcs11f.h) and parameters: only the calls that are used. */
+/**
+ * Position in CK_FUNCTION_LIST (PKCS #11 2.40, pkcs11f.h) and parameters, one letter each: `n` is a CK_ULONG (handle,
+ * count, flags), `p` a pointer. Only the calls that are used.
+ */
 const FUNCTIONS = {
   C_Initialize: [0, 'p'],
   C_Finalize: [1, 'p'],
@@ -65,15 +65,14 @@ export class Pkcs11Library {
   constructor(path: string) {
     this.#functionList = functionListOf(path)
     const names = Object.keys(FUNCTIONS) as FunctionName[]
-    this.functions = Object.fromEntries(
-      names.map((name) => [name, this.bind(...FUNCTIONS[name])]),
-    ) as Record<FunctionName, NativeFunction>
+    const bound = names.map((name) => [name, this.bind(FUNCTIONS[name][0], FUNCTIONS[name][1])] as const)
+    this.functions = Object.fromEntries(bound) as Record<FunctionName, NativeFunction>
   }
 
   /** The function at `index` of CK_FUNCTION_LIST, with one letter for each parameter: `n` CK_ULONG, `p` pointer. */
   bind(index: number, parameters: string): NativeFunction {
     const koffi = loadKoffi()
-    const types = ([...parameters] as Parameter[]).map((letter) => (letter === 'n' ? 'ulong' : 'void *'))
+    const types = Array.from(parameters, (letter) => (letter === 'n' ? 'ulong' : 'void *'))
     const pointer: unknown = koffi.decode(this.#functionList, FUNCTION_LIST_HEADER + 8 * index, 'void *')
     return koffi.decode(pointer, koffi.proto('ulong', types)) as NativeFunction
   }

@@ -1,5 +1,5 @@
-import { CKA, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR, CKU_USER } from './constants.ts'
 import { HsmError } from '../errors.ts'
+import { CKA, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR, CKU_USER } from './constants.ts'
 import { loadPkcs11Library, type FunctionName, type NativeFunction, type Pkcs11Library, type Slot } from './library.ts'
 import { NativeMemory } from './native-memory.ts'
 import { Pkcs11Error } from './pkcs11-error.ts'
@@ -9,7 +9,7 @@ import { type Mechanism, Template, type Attributes } from './structures.ts'
 export type ObjectHandle = bigint
 
 /** Room for every answer: a join-accept, a wrapped 256-bit key, a signature, an RSA modulus. */
-const OUTPUT_SIZE = 1024
+const OUTPUT_SIZE = 4096
 const FIND_CHUNK = 64
 
 /**
@@ -75,6 +75,7 @@ export class Pkcs11Session {
     return this.attribute(object, CKA.VALUE)
   }
 
+  /** `message` and `data` below have at least 1 byte: SoftHSM2 refuses none, and leaves the operation active. */
   sign(mechanism: Mechanism, key: ObjectHandle, message: Uint8Array): Buffer {
     this.#check('C_SignInit', this.#call.C_SignInit(this.handle, mechanism.address, key))
     this.#length.words[0] = BigInt(OUTPUT_SIZE)
@@ -186,7 +187,7 @@ export function openPkcs11Session(module: string, tokenLabel: string, pin: Buffe
     }
   } catch (cause) {
     library.release()
-    throw tokenFailed(cause)
+    throw cause
   }
 }
 
@@ -211,7 +212,10 @@ export function findSlot(slots: readonly Slot[], label: string, module: string):
     throw new HsmError('token_failed', `${module} has no token labelled "${label}"; ${hint}`)
   }
   if (others.length > 0) {
-    throw new HsmError('token_failed', `${module} has ${others.length + 1} tokens labelled "${label}": rename all but one`)
+    throw new HsmError(
+      'token_failed',
+      `${module} has ${others.length + 1} tokens labelled "${label}": rename all but one`,
+    )
   }
   return slot
 }
@@ -230,9 +234,4 @@ function loginError(cause: unknown, tokenLabel: string): unknown {
   const advice = cause instanceof Pkcs11Error ? LOGIN_ADVICE[cause.rv] : undefined
   if (advice === undefined) return cause
   return new HsmError('token_failed', `token "${tokenLabel}": ${advice}`, { cause })
-}
-
-/** Anything that the library refused, as the error of the trust boundary; it names the call and the return value. */
-export function tokenFailed(cause: unknown): unknown {
-  return cause instanceof Pkcs11Error ? new HsmError('token_failed', cause.message, { cause }) : cause
 }

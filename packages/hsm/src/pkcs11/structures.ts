@@ -90,10 +90,7 @@ export class Mechanism {
  * does not rest on collision resistance, so SHA-1 is sound here.
  */
 export function oaepSha1(): Mechanism {
-  return new Mechanism(
-    CKM.RSA_PKCS_OAEP,
-    NativeMemory.ofWords([CKM.SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, 0, 0]),
-  )
+  return new Mechanism(CKM.RSA_PKCS_OAEP, NativeMemory.ofWords([CKM.SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, 0, 0]))
 }
 
 export type DerivationMechanism = typeof CKM.AES_ECB_ENCRYPT_DATA | typeof CKM.AES_CBC_ENCRYPT_DATA

@@ -62,15 +62,18 @@ export function decodeReceiptBundle(payload: Buffer): ReceiptBundle {
   const reader = new WireReader(payload)
   const receipts: Buffer[] = []
   for (let left = reader.uint32(); left > 0; left--) receipts.push(reader.bytes())
-  const heads = Array.from({ length: reader.uint16() }, (): ReceiptHead => ({
-    hsmId: reader.fixed(8),
-    bootEpoch: reader.uint48(),
-    worker: reader.uint32(),
-    sequence: reader.uint48(),
-    hash: reader.fixed(RECEIPT_HASH_BYTES),
-    closing: reader.uint8() === 1,
-    signature: reader.fixed(64),
-  }))
+  const heads = Array.from(
+    { length: reader.uint16() },
+    (): ReceiptHead => ({
+      hsmId: reader.fixed(8),
+      bootEpoch: reader.uint48(),
+      worker: reader.uint32(),
+      sequence: reader.uint48(),
+      hash: reader.fixed(RECEIPT_HASH_BYTES),
+      closing: reader.uint8() === 1,
+      signature: reader.fixed(64),
+    }),
+  )
   reader.end()
   return { receipts, heads }
 }

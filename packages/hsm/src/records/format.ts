@@ -39,7 +39,12 @@ export function encodeRecord(
   fields: readonly (readonly [number, Uint8Array])[],
   tag: TagFunction,
 ): Buffer {
-  const parts: Uint8Array[] = [MAGIC, Buffer.from([RECORD_FORMAT_VERSION, type]), storageKeyId, Buffer.from([RECORD_ALGORITHM])]
+  const parts: Uint8Array[] = [
+    MAGIC,
+    Buffer.from([RECORD_FORMAT_VERSION, type]),
+    storageKeyId,
+    Buffer.from([RECORD_ALGORITHM]),
+  ]
   for (const [id, value] of fields) parts.push(Buffer.from([id]), encodeLength(value.length), value)
   const body = Buffer.concat(parts)
   if (body.length + RECORD_TAG_BYTES > MAX_RECORD_BYTES) throw new HsmError('record_malformed', 'record too large')

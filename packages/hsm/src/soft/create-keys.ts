@@ -1,10 +1,9 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { HsmError } from '../errors.ts'
-import type { SoftSettings } from '../token/settings.ts'
+import { RECOVERY_KEY_BYTES, type SoftSettings } from '../token/settings.ts'
 import { CHECK_TEXT, type CheckValues, type CreatedToken, type RecoveryBlobs } from '../token/token.ts'
 import { SoftKey, USE } from './soft-key.ts'
 
-export const RECOVERY_KEY_BYTES = 32
 const STORAGE_KEY_BYTES = 32
 const RECOVERY_BLOB_BYTES = 40
 const SENTINEL_BYTES = 16
@@ -20,8 +19,8 @@ export function createSoftKeys(options: { recoveryKey: Buffer; from?: RecoveryBl
   if (recoveryKey.length !== RECOVERY_KEY_BYTES) throw new HsmError('token_failed', 'recovery key size')
   const recovery = new SoftKey(Buffer.from(recoveryKey), USE.wrap | USE.unwrap)
   const keys = from === undefined ? generateStorageKeys() : openStorageKeys(recovery, from)
-  const imports = generateKeyPairSync('rsa', { modulusLength: IMPORT_KEY_BITS, ...DER })
-  const receipts = generateKeyPairSync('ed25519', DER)
+  const imports = generateImportKeys()
+  const receipts = generateReceiptKeys()
   try {
     return {
       settings: {
@@ -48,10 +47,20 @@ export function createSoftKeys(options: { recoveryKey: Buffer; from?: RecoveryBl
   }
 }
 
-const DER = {
-  publicKeyEncoding: { type: 'spki', format: 'der' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
-} as const
+function generateImportKeys() {
+  return generateKeyPairSync('rsa', {
+    modulusLength: IMPORT_KEY_BITS,
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  })
+}
+
+function generateReceiptKeys() {
+  return generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  })
+}
 
 type StorageKeys = Record<keyof RecoveryBlobs, SoftKey>
 

@@ -1,4 +1,11 @@
-import { type Cipheriv, createCipheriv, createDecipheriv, createSecretKey, type Decipheriv, type KeyObject } from 'node:crypto'
+import {
+  type Cipheriv,
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type Decipheriv,
+  type KeyObject,
+} from 'node:crypto'
 import { HsmError } from '../errors.ts'
 import type { TokenKey } from '../token/token.ts'
 import { AesChain } from './aes-chain.ts'

@@ -1,10 +1,25 @@
-import { constants, createPrivateKey, type KeyObject, privateDecrypt, randomBytes, sign, timingSafeEqual } from 'node:crypto'
+import {
+  constants,
+  createPrivateKey,
+  type KeyObject,
+  privateDecrypt,
+  randomBytes,
+  sign,
+  timingSafeEqual,
+} from 'node:crypto'
 import { HsmError, type HsmErrorCode } from '../errors.ts'
 import { ROOT_BLOB_BYTES } from '../records/device-record.ts'
 import { KEK_SIZES } from '../records/kek-record.ts'
 import { SESSION_BLOB_BYTES } from '../records/session-record.ts'
 import type { SoftSettings } from '../token/settings.ts'
-import { CHECK_TEXT, type CheckValues, type DerivedUse, type Token, type TokenKey, type WrappedRoot } from '../token/token.ts'
+import {
+  CHECK_TEXT,
+  type CheckValues,
+  type DerivedUse,
+  type Token,
+  type TokenKey,
+  type WrappedRoot,
+} from '../token/token.ts'
 import { SoftKey, USE } from './soft-key.ts'
 
 const BLOCK_BYTES = 16
@@ -17,7 +32,8 @@ const KEK_BLOB_BYTES: readonly number[] = KEK_SIZES.map((size) => size + WRAP_OV
 const ROOT_USES = USE.derive | USE.mac | USE.decrypt
 const DERIVED_USES = {
   wrap: USE.beWrapped,
-  read: USE.beRead,
+  // What may be read may be stored as well: an AppSKey for "the network itself" is both.
+  read: USE.beRead | USE.beWrapped,
   mac: USE.mac,
   decrypt: USE.decrypt,
 } as const satisfies Record<DerivedUse, number>

@@ -30,3 +30,6 @@ export interface Pkcs11Settings {
 }
 
 export type BackendSettings = SoftSettings | Pkcs11Settings
+
+/** The key of the recovery file, under which the storage keys leave when they are made. */
+export const RECOVERY_KEY_BYTES = 32

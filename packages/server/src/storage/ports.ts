@@ -7,7 +7,17 @@ import type { DevAddr, DevEui, JoinEui, NetId } from '@mortise/lorawan'
 
 export const ID_BYTES = 16
 
-export type PeerKind = 'ns' | 'as'
+/** Sessions of a key set that a commit keeps, newest first: those that an AppSKeyReq can still ask for. */
+export const SESSIONS_KEPT = 10
+
+/** Rows of one page or list; asking for more is a RangeError. */
+export const MAX_PAGE_ROWS = 1000
+
+export const PEER_KINDS = ['ns', 'as'] as const
+export type PeerKind = (typeof PEER_KINDS)[number]
+
+export const PEER_PROTOCOLS = ['1.0', '1.1'] as const
+export type PeerProtocol = (typeof PEER_PROTOCOLS)[number]
 
 export interface PeerCertificate {
   /** SHA-256 of the certificate's DER, 64 lower-case hex digits. */
@@ -24,7 +34,7 @@ export interface Peer {
   /** NetID (6 lower-case hex digits) for `ns`, AS-ID for `as`. */
   readonly id: string
   readonly nsId: string | undefined
-  readonly protocol: '1.0' | '1.1'
+  readonly protocol: PeerProtocol
   readonly disabled: boolean
   readonly certificate: PeerCertificate
   readonly createdAt: number
@@ -129,7 +139,8 @@ export interface JoinWriter {
   commit(items: readonly CommitItem[]): Promise<('committed' | 'lost')[]>
 }
 
-export type OrderState = 'waiting' | 'adopted' | 'refused'
+export const ORDER_STATES = ['waiting', 'adopted', 'refused'] as const
+export type OrderState = (typeof ORDER_STATES)[number]
 
 /** A signed order as it was submitted. The envelope is deleted once the order is settled. */
 export interface StoredOrder {
@@ -189,7 +200,7 @@ export interface ApiKey {
 }
 
 export interface Page {
-  /** Rows after this one; undefined for the first page. */
+  /** `deviceId` (hex) of the last device of the page before; undefined for the first page. */
   readonly after: string | undefined
   readonly limit: number
 }
@@ -207,6 +218,7 @@ export interface AdministrationReader {
   countDevices(): number
   /** Newest first. */
   listSessions(keySet: number): Session[]
+  /** Waiting orders in the order of their submission, settled ones newest first. */
   listOrders(state: OrderState, limit: number): StoredOrder[]
   findOrder(orderId: number): StoredOrder | undefined
   highestSequence(signer: Buffer): number
@@ -227,15 +239,22 @@ export interface ReceiptHeadRow {
 }
 
 export interface AdministrationWriter {
-  /** @throws StorageError order_sequence_taken */
+  /** @throws StorageError order_sequence_taken unless the sequence number is above every one of this signer's */
   submitOrder(order: NewOrder): Promise<StoredOrder>
-  /** Everything that an adopted order changes, its receipt and the epoch, in one durable transaction. */
+  /**
+   * Everything that an adopted order changes, its receipt and the epoch, in one durable transaction.
+   * @throws StorageError device_exists, kek_exists, peer_exists, row_missing (a change names what is not there, or the
+   *   order does not wait); the order then still waits
+   */
   adoptOrder(orderId: number, outcome: OrderOutcome): Promise<void>
+  /** @throws StorageError row_missing when no such order waits */
   refuseOrder(orderId: number, code: string, detail: string | undefined): Promise<void>
   createApiKey(key: ApiKey): Promise<void>
+  /** False when there is no such key, or it was revoked before. */
   revokeApiKey(apiKeyId: string): Promise<boolean>
   /** Receipts and heads that no answer carried; those already there are left as they are. */
   recordReceipts(receipts: readonly Buffer[], heads: readonly ReceiptHeadRow[]): Promise<void>
+  /** A lower one than the highest leaves it as it is. */
   recordHsmEpoch(epoch: number): Promise<void>
 }
 
@@ -243,14 +262,21 @@ export interface AdministrationWriter {
 export type StorageErrorCode =
   | 'database_locked'
   | 'database_newer'
+  /** Opened for reading only, and it would have to be migrated first. */
+  | 'database_older'
   | 'database_corrupt'
   | 'database_missing'
   | 'database_exists'
   | 'database_not_durable'
   | 'order_sequence_taken'
   | 'device_exists'
+  | 'kek_exists'
+  | 'peer_exists'
+  | 'row_missing'
   | 'disk_full'
   | 'disk_failed'
+  /** Anything else that the database reports; the message has its text. */
+  | 'database_failed'
 
 export class StorageError extends Error {
   override readonly name = 'StorageError'

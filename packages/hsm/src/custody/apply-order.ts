@@ -1,0 +1,135 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { AppliedOrder, ApplyOrderCommand, RecordChange } from '../contract/order.ts'
+import { HsmError } from '../errors.ts'
+import { envelopeDigest, parseEnvelope } from '../orders/envelope.ts'
+import type { Order } from '../orders/order.ts'
+import { parseOrder } from '../orders/parse-order.ts'
+import { verifyOrderSignature } from '../orders/sign-order.ts'
+import { makeRecords } from './make-records.ts'
+import type { Custody } from './custody.ts'
+
+/** What an order changes in the sealed store, for the supervisor to make durable. */
+export interface OrderCommit {
+  readonly signer: string
+  readonly sequence: number
+  readonly orderDigest: Buffer
+  readonly changes: readonly RecordChange[]
+  readonly receipt: Buffer
+  /** Lowest record version still accepted, by record id. */
+  readonly floors: ReadonlyMap<string, number>
+  readonly newKeks: readonly NewKek[]
+  /** The epoch that the operator accepts in place of the store's own. */
+  readonly acceptedEpoch: number | undefined
+}
+
+/** A label that a KEK is to take, for ever. */
+export interface NewKek {
+  readonly kekId: string
+  /** `kind:recipient` */
+  readonly recipient: string
+  readonly label: string
+}
+
+export interface OrderClaim {
+  readonly signer: string
+  readonly sequence: number
+  readonly orderDigest: Buffer
+  readonly newKeks: readonly NewKek[]
+}
+
+/** What the supervisor says to a claim: go on, or here is the outcome of the same order once more. */
+export type ClaimAnswer =
+  | { readonly kind: 'new'; readonly kekVersions: readonly number[] }
+  | { readonly kind: 'repeated'; readonly applied: AppliedOrder }
+
+/** The supervisor's side of an order: it alone writes the sealed store, one order at a time. */
+export interface OrderLedger {
+  /** @throws HsmError order_replayed, label_in_use, order_backlog_full */
+  claim(claim: OrderClaim): Promise<ClaimAnswer>
+  /** Resolves with the new epoch when the store is durable and every worker knows the floors. */
+  commit(commit: OrderCommit): Promise<number>
+  abandon(): void
+}
+
+/** Who may order, and of which HSM. */
+export interface OrderAuthority {
+  readonly hsmId: Buffer
+  readonly operatorPublicKey: Buffer
+}
+
+/**
+ * Carries out a signed order, whole or not at all. The same order again, before its outcome was acknowledged, gets the
+ * same outcome.
+ * @throws HsmError order_*, envelope_damaged, record_*, label_in_use
+ */
+export async function applyOrder(
+  custody: Custody,
+  authority: OrderAuthority,
+  ledger: OrderLedger,
+  command: ApplyOrderCommand,
+): Promise<AppliedOrder> {
+  const order = authenticateOrder(authority, command)
+  const newKeks = order.changes.flatMap((change) =>
+    change.action === 'kek.set'
+      ? [{ kekId: change.kek, recipient: `${change.kind}:${change.recipient}`, label: change.label }]
+      : [],
+  )
+  const orderDigest = createHash('sha256').update(command.text).digest()
+  const claim = { signer: order.signer, sequence: order.sequence, orderDigest, newKeks }
+  const claimed = await ledger.claim(claim)
+  if (claimed.kind === 'repeated') return claimed.applied
+  try {
+    return await carryOut(custody, ledger, order, claim, claimed.kekVersions, command)
+  } catch (error) {
+    ledger.abandon()
+    throw error
+  }
+}
+
+async function carryOut(
+  custody: Custody,
+  ledger: OrderLedger,
+  order: Order,
+  claim: OrderClaim,
+  kekVersions: readonly number[],
+  command: ApplyOrderCommand,
+): Promise<AppliedOrder> {
+  const made = makeRecords(custody, order, kekVersions, {
+    envelope: command.envelope === undefined ? undefined : parseEnvelope(command.envelope),
+    records: command.records,
+    newSalt: () => randomBytes(16),
+  })
+  const receipt = custody.receipts.append({
+    operation: 'applyOrder',
+    subject: command.text,
+    device: undefined,
+    kekIds: claim.newKeks.map(({ kekId }) => Buffer.from(kekId, 'hex')).slice(0, MAX_RECEIPT_KEKS),
+  })
+  const epochAccept = order.changes.find((change) => change.action === 'epoch.accept')
+  const epoch = await ledger.commit({
+    ...claim,
+    changes: made.changes,
+    receipt,
+    floors: made.floors,
+    acceptedEpoch: epochAccept?.epoch,
+  })
+  return { changes: made.changes, epoch, receipt }
+}
+
+/** The receipt names the first KEKs of an order; all of them stand in the order, whose digest it has. */
+const MAX_RECEIPT_KEKS = 8
+
+/** Signature, HSM, envelope: nothing of an order is looked at further before these hold. */
+function authenticateOrder(authority: OrderAuthority, command: ApplyOrderCommand): Order {
+  const [signature, ...more] = command.signatures
+  if (signature === undefined || more.length > 0)
+    throw new HsmError('order_signature_invalid', 'one signature expected')
+  if (!verifyOrderSignature(command.text, signature, authority.operatorPublicKey))
+    throw new HsmError('order_signature_invalid')
+  const order = parseOrder(command.text)
+  if (order.signer !== signature.signer.toString('hex')) throw new HsmError('order_signature_invalid', 'signer')
+  if (order.hsm !== authority.hsmId.toString('hex')) throw new HsmError('order_for_other_hsm')
+  const digest = command.envelope === undefined ? undefined : envelopeDigest(command.envelope)
+  if (order.envelope !== digest) throw new HsmError('envelope_damaged', 'not the envelope that the order names')
+  return order
+}

@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { HsmError } from '../errors.ts'
+import { ReceiptPipeReader } from '../receipts/receipt-pipe.ts'
+import { UnacknowledgedReceipts } from '../receipts/unacknowledged.ts'
+import type { ReceiptAcknowledgement } from '../receipts/head.ts'
+import type { FromWorker, OrphanedChain, SharedState, ToWorker, WorkerStart } from '../worker/messages.ts'
+
+const WORKER_MAIN = fileURLToPath(new URL('../worker/main.ts', import.meta.url))
+const RECEIPT_PIPE_FD = 4
+
+export interface WorkerEvents {
+  onMessage(worker: WorkerProcess, message: FromWorker): void
+  /** An acknowledgement of a chain that is not this worker's own: of an orphan that it delivered. */
+  onOrphanAcknowledged(acknowledged: ReceiptAcknowledgement): void
+  onClosed(worker: WorkerProcess): void
+}
+
+/** A worker as the supervisor sees it. */
+export class WorkerProcess {
+  readonly number: number
+  connections = 0
+  retiring = false
+  readonly #child: ChildProcess
+  readonly #start: WorkerStart
+  readonly #receipts = new UnacknowledgedReceipts()
+  #closed = false
+
+  constructor(start: WorkerStart, events: WorkerEvents) {
+    this.number = start.worker
+    this.#start = start
+    // The environment is inherited: a PKCS#11 module is configured by it (SOFTHSM2_CONF).
+    this.#child = spawn(process.execPath, [WORKER_MAIN], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
+      serialization: 'advanced',
+    })
+    this.#readReceipts(events)
+    this.#child.on('message', (message: FromWorker) => {
+      events.onMessage(this, message)
+    })
+    // 'close' comes after the pipes have been read to their end: no receipt is missed.
+    this.#child.on('close', () => {
+      this.#closed = true
+      events.onClosed(this)
+    })
+    this.#child.on('error', () => this.#child.kill('SIGKILL'))
+    this.#send(start)
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Resolves when the worker serves. @throws HsmError as the worker failed, or token_failed */
+  async ready(): Promise<void> {
+    const message = await new Promise<FromWorker | undefined>((resolve) => {
+      this.#child.once('message', (message: FromWorker) => {
+        resolve(message)
+      })
+      this.#child.once('close', () => {
+        resolve(undefined)
+      })
+    })
+    if (message?.type === 'ready') return
+    if (message?.type === 'failed') throw new HsmError(message.code, message.detail)
+    throw new HsmError('token_failed', 'the worker ended before it was ready')
+  }
+
+  connect(socket: Socket): void {
+    this.connections += 1
+    this.#child.send({ type: 'connection' } satisfies ToWorker, socket, {}, (error) => {
+      // The worker died meanwhile: the client sees a closed connection and comes again.
+      if (error !== null) socket.destroy()
+    })
+  }
+
+  /** Resolves when the worker acts on the new state, or is gone. */
+  async publish(revision: number, state: SharedState): Promise<void> {
+    if (this.#closed) return
+    await new Promise<void>((resolve) => {
+      const onMessage = (message: FromWorker): void => {
+        if (message.type === 'state-known' && message.revision === revision) done()
+      }
+      const done = (): void => {
+        this.#child.off('message', onMessage)
+        this.#child.off('close', done)
+        resolve()
+      }
+      this.#child.on('message', onMessage)
+      this.#child.once('close', done)
+      this.#send({ type: 'state', revision, state })
+    })
+  }
+
+  tell(message: ToWorker): void {
+    this.#send(message)
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  /** The chain of a worker that is gone, for another one to close. */
+  orphanedChain(): OrphanedChain {
+    const { bootEpoch, worker } = this.#start
+    return { bootEpoch, worker, ...this.#receipts.end, receipts: this.#receipts.receipts }
+  }
+
+  #readReceipts(events: WorkerEvents): void {
+    const reader = new ReceiptPipeReader(
+      (receipt) => {
+        this.#receipts.add(receipt)
+      },
+      (acknowledged) => {
+        const own = acknowledged.worker === this.#start.worker && acknowledged.bootEpoch === this.#start.bootEpoch
+        if (own) this.#receipts.acknowledge(acknowledged.sequence)
+        else events.onOrphanAcknowledged(acknowledged)
+      },
+    )
+    const pipe = this.#child.stdio[RECEIPT_PIPE_FD] as Readable
+    pipe.on('data', (chunk: Buffer) => {
+      reader.push(chunk)
+    })
+  }
+
+  #send(message: ToWorker): void {
+    if (!this.#closed && this.#child.connected) this.#child.send(message)
+  }
+}

@@ -1,0 +1,3 @@
+export * from './ports.ts'
+export { createDatabase, openDatabase } from './open.ts'
+export { toStorageError } from './sqlite/storage-error.ts'

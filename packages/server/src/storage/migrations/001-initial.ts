@@ -1,0 +1,154 @@
+/**
+ * Lengths in bytes stand in the CHECKs; EUIs, NetIDs and DevAddrs are big-endian; times are milliseconds since 1970.
+ * Every row of an owner's data names its organisation. Receipts and heads do not: their chains belong to the HSM and
+ * run through all organisations.
+ *
+ * A device that never joined is one row of `device` and one of `key_set`, which are kept small: flags and small numbers
+ * take no byte of their own, and `join_state` is made by the first join.
+ */
+export const INITIAL_SCHEMA = `
+CREATE TABLE organisation (
+  id INTEGER PRIMARY KEY,
+  public_id BLOB NOT NULL UNIQUE CHECK (length(public_id) = 16)
+) STRICT;
+
+CREATE TABLE meta (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  created_at INTEGER NOT NULL,
+  hsm_epoch INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE peer (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  peer_id BLOB NOT NULL UNIQUE CHECK (length(peer_id) = 16),
+  kind TEXT NOT NULL CHECK (kind IN ('ns', 'as')),
+  name TEXT NOT NULL,
+  ns_id TEXT,
+  protocol TEXT NOT NULL CHECK (protocol IN ('1.0', '1.1')),
+  disabled INTEGER NOT NULL CHECK (disabled IN (0, 1)),
+  certificate_fingerprint BLOB NOT NULL UNIQUE CHECK (length(certificate_fingerprint) = 32),
+  certificate_subject TEXT NOT NULL,
+  certificate_not_before INTEGER NOT NULL,
+  certificate_not_after INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  UNIQUE (kind, name)
+) STRICT;
+
+CREATE TABLE kek (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  kek_id BLOB NOT NULL UNIQUE CHECK (length(kek_id) = 16),
+  kind TEXT NOT NULL CHECK (kind IN ('ns', 'as')),
+  recipient TEXT NOT NULL,
+  label TEXT NOT NULL,
+  kek_version INTEGER NOT NULL,
+  size INTEGER NOT NULL CHECK (size IN (16, 24, 32)),
+  record BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX kek_by_recipient ON kek (kind, recipient, kek_version);
+
+CREATE TABLE device (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  device_id BLOB NOT NULL UNIQUE CHECK (length(device_id) = 16),
+  created_at INTEGER NOT NULL,
+  keys_delivered INTEGER NOT NULL CHECK (keys_delivered IN (0, 1)),
+  removed_at INTEGER
+) STRICT;
+
+-- A removed key set has lost its record and keeps the digest of its root key, by which it is known if it comes back.
+CREATE TABLE key_set (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  device INTEGER NOT NULL REFERENCES device (id),
+  dev_eui BLOB NOT NULL CHECK (length(dev_eui) = 8),
+  join_eui BLOB NOT NULL CHECK (length(join_eui) = 8),
+  generation INTEGER NOT NULL,
+  live INTEGER NOT NULL CHECK (live IN (0, 1)),
+  removed_key_digest BLOB CHECK (length(removed_key_digest) = 16),
+  record BLOB NOT NULL,
+  CHECK (live = (removed_key_digest IS NULL) AND live = (length(record) > 0))
+) STRICT;
+
+CREATE INDEX key_set_by_eui ON key_set (dev_eui, join_eui);
+CREATE INDEX key_set_by_device ON key_set (device);
+
+CREATE TABLE join_state (
+  key_set INTEGER PRIMARY KEY REFERENCES key_set (id),
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  last_join_nonce INTEGER NOT NULL CHECK (last_join_nonce BETWEEN 1 AND 16777215),
+  dev_nonce INTEGER NOT NULL CHECK (dev_nonce BETWEEN 0 AND 65535),
+  net_id BLOB NOT NULL CHECK (length(net_id) = 3),
+  dev_addr BLOB NOT NULL CHECK (length(dev_addr) = 4),
+  joined_at INTEGER NOT NULL,
+  request_digest BLOB NOT NULL CHECK (length(request_digest) = 16),
+  session_key_id BLOB NOT NULL,
+  ns_kek_id BLOB CHECK (length(ns_kek_id) = 16),
+  as_kek_id BLOB CHECK (length(as_kek_id) = 16),
+  dev_nonces BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE session (
+  key_set INTEGER NOT NULL REFERENCES key_set (id),
+  join_nonce INTEGER NOT NULL,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  net_id BLOB NOT NULL CHECK (length(net_id) = 3),
+  dev_addr BLOB NOT NULL CHECK (length(dev_addr) = 4),
+  created_at INTEGER NOT NULL,
+  session_key_id BLOB NOT NULL,
+  record BLOB NOT NULL,
+  PRIMARY KEY (key_set, join_nonce)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE receipt (
+  boot_epoch INTEGER NOT NULL,
+  worker INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (boot_epoch, worker, sequence)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE receipt_head (
+  boot_epoch INTEGER NOT NULL,
+  worker INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  closing INTEGER NOT NULL CHECK (closing IN (0, 1)),
+  hash BLOB NOT NULL CHECK (length(hash) = 32),
+  signature BLOB NOT NULL CHECK (length(signature) = 64),
+  PRIMARY KEY (boot_epoch, worker, sequence, closing)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stored_order (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  signer BLOB NOT NULL CHECK (length(signer) = 16),
+  sequence INTEGER NOT NULL CHECK (sequence > 0),
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'adopted', 'refused')),
+  code TEXT,
+  detail TEXT,
+  submitted_at INTEGER NOT NULL,
+  settled_at INTEGER,
+  signatures BLOB NOT NULL,
+  certificates TEXT NOT NULL,
+  text BLOB NOT NULL,
+  envelope BLOB,
+  UNIQUE (signer, sequence),
+  CHECK ((state = 'waiting') = (settled_at IS NULL)),
+  CHECK ((state = 'refused') = (code IS NOT NULL)),
+  CHECK (state = 'waiting' OR envelope IS NULL)
+) STRICT;
+
+CREATE INDEX stored_order_by_state ON stored_order (state, id);
+
+CREATE TABLE api_key (
+  api_key_id TEXT PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  name TEXT NOT NULL,
+  token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+  created_at INTEGER NOT NULL,
+  revoked_at INTEGER
+) STRICT;
+`

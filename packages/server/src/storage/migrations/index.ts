@@ -1,0 +1,4 @@
+import { INITIAL_SCHEMA } from './001-initial.ts'
+
+/** SQL of every migration, in order: the one at index n makes version n + 1. Append; never change one that was released. */
+export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA]

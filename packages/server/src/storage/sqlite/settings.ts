@@ -1,0 +1,40 @@
+import { StorageError } from '../ports.ts'
+import type { Connection } from './connection.ts'
+
+/** Pages (4096 bytes each) in the write-ahead log before they are moved into the database file. */
+const WAL_AUTOCHECKPOINT_PAGES = 1000
+
+/** Pages kept in memory, in KiB (a negative cache_size). */
+const CACHE_KIB = 32 * 1024
+
+/** A file that was made by somebody else must not make this process do anything. */
+const CAUTION = `
+  PRAGMA trusted_schema = OFF;
+  PRAGMA cell_size_check = ON;
+  PRAGMA temp_store = MEMORY;
+  PRAGMA cache_size = -${CACHE_KIB};`
+
+/** Settings of every connection. */
+export function setUpConnection(connection: Connection): void {
+  connection.execute(CAUTION)
+}
+
+/** What a commit's promise rests on, each as SQLite names it when it took it. */
+const DURABLE = { journal_mode: 'wal', synchronous: 2, secure_delete: 1, foreign_keys: 1 } as const
+
+/**
+ * Settings of the connection that writes: a commit that returned is on the disk, and what was deleted is overwritten.
+ * @throws StorageError database_not_durable when SQLite did not take them, on a file system without shared memory, say
+ */
+export function setUpWriter(connection: Connection): void {
+  connection.execute(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA secure_delete = ON;
+    PRAGMA foreign_keys = ON;
+    PRAGMA wal_autocheckpoint = ${WAL_AUTOCHECKPOINT_PAGES};`)
+  for (const [setting, expected] of Object.entries(DURABLE)) {
+    const value = connection.pragma(setting)
+    if (value !== expected) throw new StorageError('database_not_durable', `${setting} is ${String(value)}`)
+  }
+}
