@@ -7,7 +7,8 @@ export const MAX_LINE_LENGTH = 1 << 20
 export async function* readLines(input: Readable): AsyncGenerator<string> {
   let rest = ''
   for await (const chunk of input.setEncoding('utf8') as AsyncIterable<string>) {
-    const lines = (rest + chunk).split('\n')
+    const [first = '', ...more] = chunk.split('\n')
+    const lines = [rest + first, ...more]
     rest = lines.pop() ?? ''
     yield* lines
     if (rest.length > MAX_LINE_LENGTH) throw new RangeError(`a line is longer than ${MAX_LINE_LENGTH} characters`)

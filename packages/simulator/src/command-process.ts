@@ -24,8 +24,8 @@ export interface CommandProcessOptions {
 }
 
 interface Waiting {
-  resolve(result: Members): void
-  reject(error: Error): void
+  readonly resolve: (result: Members) => void
+  readonly reject: (error: Error) => void
 }
 
 /** How long a process may take to end after its input has ended. */

@@ -1,4 +1,4 @@
-import type { DevAddr, DevEui, Direction, FOptsCounter, JoinAccept, JoinEui, MacVersion } from '@mortise/lorawan'
+import type { DevEui, Direction, FOptsCounter, JoinAccept, JoinEui, MacVersion } from '@mortise/lorawan'
 
 export interface DeviceIdentity {
   readonly devEui: DevEui
@@ -89,10 +89,4 @@ export interface SecureElement extends AsyncDisposable {
 
   /** Encrypts or decrypts the FOpts of a 1.1 session. @throws {SecureElementError} `no_session`, `not_in_this_session` */
   cryptFOpts(devEui: DevEui, frame: FOptsToCrypt): Promise<Uint8Array>
-}
-
-/** A session, as far as it is no secret. */
-export interface SessionParameters {
-  readonly devAddr: DevAddr
-  readonly optNeg: boolean
 }

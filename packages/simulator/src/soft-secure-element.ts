@@ -3,6 +3,7 @@ import {
   computeMic,
   cryptFOpts11,
   cryptFrmPayload,
+  type DevAddr,
   type DevEui,
   dataMic10,
   dataMic11Down,
@@ -22,13 +23,17 @@ import type {
   JoinResult,
   RootKeys,
   SecureElement,
-  SessionParameters,
   UplinkToSign,
 } from './secure-element.ts'
 import { SecureElementError } from './secure-element-error.ts'
 import { deriveSession, openJoinAccept, type RootCiphers, type SessionCiphers } from './session-keys.ts'
 
 const ROOT_KEY_SIZE = 16
+
+interface Session extends SessionCiphers {
+  readonly devAddr: DevAddr
+  readonly optNeg: boolean
+}
 
 /** What the secure element keeps of one device. */
 interface Slot {
@@ -38,7 +43,7 @@ interface Slot {
   untakenRootKeys?: RootKeys | undefined
   lastJoinNonce?: number
   pendingDevNonce?: number | undefined
-  session?: SessionCiphers & SessionParameters
+  session?: Session
 }
 
 /** The secure element in the caller's own process: what the child process runs, and for tests and load. */
@@ -155,7 +160,7 @@ export class SoftSecureElement implements SecureElement {
     return slot
   }
 
-  #session(devEui: DevEui): SessionCiphers & SessionParameters {
+  #session(devEui: DevEui): Session {
     const { session } = this.#find(devEui)
     if (session === undefined) throw new SecureElementError('no_session', 'The device has not joined.')
     return session
@@ -164,7 +169,9 @@ export class SoftSecureElement implements SecureElement {
 
 /** A promise of what `operation` returns or throws: in here nothing waits, behind a process everything does. */
 function answered<Result>(operation: () => Result): Promise<Result> {
-  return Promise.try(operation)
+  return new Promise((resolve) => {
+    resolve(operation())
+  })
 }
 
 function makeRootKeys({ macVersion }: DeviceIdentity): RootKeys {

@@ -14,7 +14,7 @@ import {
   rootUseKey,
   sessionStorageKey,
 } from './key-templates.ts'
-import { computeCheckValues, plainMechanisms, type PlainMechanisms, withObject } from './operations.ts'
+import { computeCheckValues, requireHardened, plainMechanisms, type PlainMechanisms, withObject } from './operations.ts'
 import { Pkcs11Error } from './pkcs11-error.ts'
 import { requireInToken } from './probe.ts'
 import { closePkcs11Session, type ObjectHandle, openPkcs11Session, type Pkcs11Session } from './session.ts'
@@ -117,19 +117,23 @@ function createAll(session: Pkcs11Session, made: Made, options: CreatePkcs11Keys
     )
     // The binding key is checked in the form in which it will be used.
     const binding = session.unwrap(mechanisms.keyWrap, objects.rootUse, bindingBlob, hotTemplates().binding)
-    return withObject(session, binding, () => ({
-      settings: {
-        kind: 'pkcs11',
-        module: options.module,
-        tokenLabel: options.tokenLabel,
-        objectPrefix: options.objectPrefix,
-        bindingBlob,
-      },
-      recovery,
-      checkValues: computeCheckValues({ session, objects, binding, mechanisms }),
-      importPublicKey: importPair.spki,
-      receiptPublicKey: receiptPair.spki,
-    }))
+    return withObject(session, binding, () => {
+      const checkValues = computeCheckValues({ session, objects, binding, mechanisms })
+      requireHardened(unwrapper, objects.rootUse, checkValues.rootUseSentinel)
+      return {
+        settings: {
+          kind: 'pkcs11',
+          module: options.module,
+          tokenLabel: options.tokenLabel,
+          objectPrefix: options.objectPrefix,
+          bindingBlob,
+        },
+        recovery,
+        checkValues,
+        importPublicKey: importPair.spki,
+        receiptPublicKey: receiptPair.spki,
+      }
+    })
   })
 }
 

@@ -101,6 +101,11 @@ export function recoveryKey(value: Uint8Array): Template {
   return new Template([...sessionKey(SEALED, CKA.WRAP, CKA.UNWRAP), [CKA.VALUE, value]])
 }
 
+/** What a hardened key must refuse to open. */
+export function readableKey(): Template {
+  return new Template(sessionKey(READABLE))
+}
+
 /** Templates of the calls per join, built once for each session. */
 export function hotTemplates() {
   return {

@@ -2,7 +2,8 @@ import { timingSafeEqual } from 'node:crypto'
 import { HsmError } from '../errors.ts'
 import { CHECK_TEXT, type CheckValues, type WrappedRoot } from '../token/token.ts'
 import { CKA, CKM } from './constants.ts'
-import { generatedKey, passingKey } from './key-templates.ts'
+import { generatedKey, passingKey, readableKey } from './key-templates.ts'
+import { Pkcs11Error } from './pkcs11-error.ts'
 import type { ObjectHandle, Pkcs11Session } from './session.ts'
 import { Mechanism } from './structures.ts'
 import type { TokenObjects } from './token-objects.ts'
@@ -89,6 +90,31 @@ export function verifyCheckValues(
     expectSame('escrow', session.wrap(mechanisms.keyWrap, objects.escrow, key), expected.escrowOfSentinel)
   })
   expectSame('binding', cmac(binding), expected.bindingCmac)
+}
+
+/**
+ * Tries to unwrap `blob` (under `rootUse`) as a readable key. Some tokens take an UNWRAP_TEMPLATE and then ignore it;
+ * there the PIN would give every root key in clear.
+ * @throws HsmError token_failed when the token lets it happen
+ */
+export function requireHardened(
+  { session, mechanisms }: Pick<OpenStorage, 'session' | 'mechanisms'>,
+  rootUse: ObjectHandle,
+  blob: Buffer,
+): void {
+  let readable: ObjectHandle
+  try {
+    readable = session.unwrap(mechanisms.keyWrap, rootUse, blob, readableKey())
+  } catch (refusal) {
+    if (refusal instanceof Pkcs11Error) return
+    throw refusal
+  }
+  session.destroy(readable)
+  throw new HsmError(
+    'token_failed',
+    `token "${session.slot.label}" does not enforce CKA_UNWRAP_TEMPLATE: root keys could be read with the PIN. ` +
+      'Use another token or the soft HSM',
+  )
 }
 
 /** A storage key that does not open what was wrapped under it is not the one that was made, or the token is broken. */

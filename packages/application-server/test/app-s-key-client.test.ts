@@ -1,0 +1,114 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  createClient,
+  encodeAppSKeyAns,
+  encodeFailure,
+  type KeyEnvelope,
+  parseAppSKeyReq,
+  parseMessage,
+} from '@mortise/backend-interfaces'
+import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { AppSKeyClient, KekRing } from '../src/index.ts'
+import { makeCertificates } from './certificates.ts'
+import { codeOf } from './errors.ts'
+import { startJoinServer, type TestJoinServer } from './join-server.ts'
+import { wrap } from './key-wrap.ts'
+
+const KEK = Buffer.alloc(16, 0x4b)
+const APP_S_KEY = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
+const SESSION = {
+  devEui: parseDevEui('70b3d57ed0000001'),
+  joinEui: parseJoinEui('70b3d57ed0000000'),
+  sessionKeyId: Buffer.from('5260f853', 'hex'),
+}
+const GOOD = {
+  devEui: SESSION.devEui,
+  sessionKeyId: Uint8Array.from(SESSION.sessionKeyId),
+  appSKey: { kekLabel: 'as-1', aesKey: wrap(KEK, APP_S_KEY) } as KeyEnvelope,
+}
+
+let dir: string
+let joinServer: TestJoinServer
+/** What the join server answers, and what it was asked. */
+let outcome: typeof GOOD | 'refuse'
+let asked: string
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'mortise-as-'))
+  await makeCertificates(dir)
+  joinServer = await startJoinServer(dir, (body) => {
+    asked = body.toString()
+    const message = parseMessage(body)
+    if (message.kind !== 'message') throw new Error(message.kind)
+    const request = parseAppSKeyReq(message.header, message.members)
+    if (outcome === 'refuse') return encodeFailure(request.header, 'ActivationDisallowed', 'not your device')
+    return encodeAppSKeyAns(request.header, outcome)
+  })
+})
+
+afterAll(async () => {
+  await joinServer[Symbol.asyncDispose]()
+  await rm(dir, { recursive: true })
+})
+
+beforeEach(() => {
+  outcome = GOOD
+})
+
+async function fetchAppSKey(): Promise<string> {
+  const file = (name: string) => readFile(join(dir, name))
+  await using client = createClient({
+    url: joinServer.url,
+    ca: await file('ca.crt'),
+    cert: await file('client.crt'),
+    key: await file('client.key'),
+    timeoutMs: 5000,
+  })
+  using kekRing = new KekRing()
+  kekRing.add('as-1', KEK)
+  const appSKeyClient = new AppSKeyClient({ joinServer: client, kekRing, asId: 'as.example', protocolVersion: '1.0' })
+  const appSKey = await appSKeyClient.fetchAppSKey(SESSION)
+  return appSKey.use((bytes) => Buffer.from(bytes).toString('hex'))
+}
+
+describe('AppSKeyReq', () => {
+  test('names the session and gets its AppSKey, unwrapped (TS002 1.0 §8 step 8)', async () => {
+    expect(await fetchAppSKey()).toBe(APP_S_KEY.toString('hex'))
+    expect(JSON.parse(asked)).toMatchObject({
+      MessageType: 'AppSKeyReq',
+      SenderID: 'as.example',
+      ReceiverID: SESSION.joinEui,
+      DevEUI: SESSION.devEui,
+      SessionKeyID: '5260f853',
+    })
+  })
+
+  test.each([
+    ['for another device', { ...GOOD, devEui: parseDevEui('70b3d57ed0000002') }, 'answer_mismatch'],
+    ['for another session', { ...GOOD, sessionKeyId: Uint8Array.of(1) }, 'answer_mismatch'],
+    ['in clear', { ...GOOD, appSKey: { aesKey: APP_S_KEY } }, 'key_in_clear'],
+    ['under an unknown KEK', { ...GOOD, appSKey: { ...GOOD.appSKey, kekLabel: 'as-2' } }, 'kek_label_unknown'],
+    [
+      'under another value of the KEK',
+      { ...GOOD, appSKey: { kekLabel: 'as-1', aesKey: wrap(Buffer.alloc(16, 1), APP_S_KEY) } },
+      'key_wrap_integrity',
+    ],
+  ])('does not take an AppSKey %s', async (_, answer, code) => {
+    outcome = answer
+    expect(await codeOf(fetchAppSKey)).toBe(code)
+    outcome = GOOD
+    expect(await codeOf(fetchAppSKey)).toBeUndefined()
+  })
+
+  test('that is refused says why, and holds no key', async () => {
+    outcome = 'refuse'
+    await expect(fetchAppSKey()).rejects.toMatchObject({
+      code: 'request_refused',
+      resultCode: 'ActivationDisallowed',
+      message: 'The join server refused: ActivationDisallowed. not your device',
+    })
+  })
+})

@@ -1,0 +1,2 @@
+export { ReceiptProgress } from './receipt-progress.ts'
+export { recordReceipts } from './record-receipts.ts'

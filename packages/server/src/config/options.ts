@@ -1,0 +1,23 @@
+/** Where to listen. Port 0 takes a free one. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** How the server reaches the trust boundary. */
+export type HsmChoice =
+  /** Starts the HSM process itself, under its own user: for a first try. Without a secret file it starts sealed. */
+  | { readonly kind: 'spawn'; readonly secretFile?: string | undefined; readonly workers?: number | undefined }
+  /** `mortise hsm serve` runs elsewhere on this machine, under a user of its own. */
+  | { readonly kind: 'socket'; readonly path: string }
+
+export interface ServeOptions {
+  readonly dataDirectory: string
+  readonly hsm: HsmChoice
+  readonly biListen: ListenAddress
+  readonly apiListen: ListenAddress
+  /** Paths, beside `/`, on which the Backend Interfaces listener answers. */
+  readonly biPaths?: readonly string[] | undefined
+  /** Takes one line for people. */
+  readonly log: (line: string) => void
+}

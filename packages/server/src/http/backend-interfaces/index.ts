@@ -1,0 +1,2 @@
+export { createMessageHandler, type RefusalEvent } from './handle-message.ts'
+export { createListener, type Listener } from './listener.ts'

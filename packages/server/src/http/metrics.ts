@@ -1,0 +1,69 @@
+/** Latency buckets of a join in seconds; the last is the RX1 window's half. */
+const JOIN_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5]
+
+/** Something that /metrics can show. */
+export interface MetricsSource {
+  /** Prometheus text format 0.0.4. */
+  render(): string
+}
+
+/** The counters of the server. Labels have few values: a DevEUI belongs into a log line, never into a label. */
+export class Metrics implements MetricsSource {
+  readonly #answers = new Map<string, number>()
+  readonly #buckets = JOIN_SECONDS.map(() => 0)
+  readonly #gauges: readonly Gauge[]
+  #joinCount = 0
+  #joinSeconds = 0
+
+  constructor(gauges: readonly Gauge[]) {
+    this.#gauges = gauges
+  }
+
+  /** One answered Backend Interfaces message, by type and result code. */
+  answered(messageType: string, result: string): void {
+    const name = `message_type="${messageType}",result="${result}"`
+    this.#answers.set(name, (this.#answers.get(name) ?? 0) + 1)
+  }
+
+  /** One JoinReq that was answered with Success after so many seconds. */
+  joined(seconds: number): void {
+    this.#joinCount += 1
+    this.#joinSeconds += seconds
+    JOIN_SECONDS.forEach((limit, index) => {
+      if (seconds <= limit) this.#buckets[index] = (this.#buckets[index] ?? 0) + 1
+    })
+  }
+
+  render(): string {
+    return [...this.#renderAnswers(), ...this.#renderJoins(), ...this.#gauges.flatMap(renderGauge), ''].join('\n')
+  }
+
+  #renderAnswers(): string[] {
+    return [
+      '# HELP mortise_answers_total Answered Backend Interfaces messages.',
+      '# TYPE mortise_answers_total counter',
+      ...Array.from(this.#answers, ([labels, count]) => `mortise_answers_total{${labels}} ${count}`),
+    ]
+  }
+
+  #renderJoins(): string[] {
+    return [
+      '# HELP mortise_join_seconds Time from a JoinReq to its answer, durable.',
+      '# TYPE mortise_join_seconds histogram',
+      ...JOIN_SECONDS.map((limit, index) => `mortise_join_seconds_bucket{le="${limit}"} ${this.#buckets[index] ?? 0}`),
+      `mortise_join_seconds_bucket{le="+Inf"} ${this.#joinCount}`,
+      `mortise_join_seconds_sum ${this.#joinSeconds}`,
+      `mortise_join_seconds_count ${this.#joinCount}`,
+    ]
+  }
+}
+
+export interface Gauge {
+  readonly name: string
+  readonly help: string
+  readonly read: () => number
+}
+
+function renderGauge({ name, help, read }: Gauge): string[] {
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${read()}`]
+}

@@ -1,0 +1,6 @@
+export { dataDirectory, type DataDirectory, operatorDirectory, type OperatorDirectory } from './config/index.ts'
+export type { HsmChoice, ListenAddress, ServeOptions } from './config/index.ts'
+export { openLocalAdministration, type RunningServer, startServer } from './main.ts'
+export * from './kms/index.ts'
+export { newApiKey } from './identity/index.ts'
+export { createDatabase, openDatabase, StorageError, type StorageErrorCode } from './storage/index.ts'

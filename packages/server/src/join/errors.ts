@@ -1,0 +1,67 @@
+import type { FailureCode } from '@mortise/backend-interfaces'
+import { HsmError, type HsmErrorCode } from '@mortise/hsm'
+
+/** Why a JoinReq or an AppSKeyReq is refused. */
+export type JoinErrorCode =
+  | 'device_unknown'
+  | 'device_not_activated'
+  | 'network_not_allowed'
+  | 'mic_mismatch'
+  | 'dev_nonce_reused'
+  | 'join_nonce_exhausted'
+  | 'application_kek_missing'
+  | 'session_unknown'
+  | 'application_server_not_allowed'
+  | 'hsm_refused'
+  | 'hsm_unavailable'
+  | 'storage_failed'
+  | 'overtaken'
+
+/** The one table from a refusal to the Backend Interfaces: a new code does not compile until it has its row. */
+export const RESULT: Record<JoinErrorCode, { readonly result: FailureCode; readonly description: string }> = {
+  device_unknown: { result: 'UnknownDevEUI', description: 'no such device' },
+  device_not_activated: { result: 'ActivationDisallowed', description: 'the owner has not allowed any network yet' },
+  network_not_allowed: { result: 'NoRoamingAgreement', description: 'the owner has not allowed this network' },
+  mic_mismatch: { result: 'MICFailed', description: 'the join-request was not made with this device key' },
+  dev_nonce_reused: { result: 'FrameReplayed', description: 'DevNonce has been used before' },
+  join_nonce_exhausted: {
+    result: 'JoinReqFailed',
+    description: 'JoinNonce is exhausted: the device needs new root keys',
+  },
+  application_kek_missing: { result: 'JoinReqFailed', description: 'the application server of the device has no KEK' },
+  session_unknown: { result: 'UnknownDevEUI', description: 'no such session' },
+  application_server_not_allowed: {
+    result: 'ActivationDisallowed',
+    description: 'the device does not belong to this application server',
+  },
+  hsm_refused: { result: 'JoinReqFailed', description: 'the key store refused the request' },
+  hsm_unavailable: { result: 'Other', description: 'the key store is not available' },
+  storage_failed: { result: 'Other', description: 'the database is not available' },
+  overtaken: { result: 'JoinReqFailed', description: 'other joins of this device were faster' },
+}
+
+export class JoinError extends Error {
+  override readonly name = 'JoinError'
+  readonly code: JoinErrorCode
+
+  constructor(code: JoinErrorCode, options?: ErrorOptions) {
+    super(code, options)
+    this.code = code
+  }
+}
+
+const UNAVAILABLE: ReadonlySet<HsmErrorCode> = new Set([
+  'sealed',
+  'store_rolled_back',
+  'token_failed',
+  'busy',
+  'receipts_backlog_full',
+])
+
+/** What a refusal by the trust boundary means for the join. */
+export function joinErrorOf(error: unknown): JoinError {
+  if (error instanceof JoinError) return error
+  if (!(error instanceof HsmError)) return new JoinError('storage_failed', { cause: error })
+  if (error.code === 'mic_mismatch') return new JoinError('mic_mismatch', { cause: error })
+  return new JoinError(UNAVAILABLE.has(error.code) ? 'hsm_unavailable' : 'hsm_refused', { cause: error })
+}

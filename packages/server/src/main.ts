@@ -1,0 +1,178 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { HsmClient } from '@mortise/hsm'
+import { ReceiptProgress, recordReceipts } from './audit/index.ts'
+import { type DataDirectory, dataDirectory, type ServeOptions } from './config/index.ts'
+import { HsmProcess } from './hsm-process.ts'
+import { createListener, createMessageHandler, type Listener } from './http/backend-interfaces/index.ts'
+import { createManagementApi, type ManagementApi } from './http/management-api/index.ts'
+import { Metrics } from './http/metrics.ts'
+import { RefusalLog } from './http/refusal-log.ts'
+import { ApiKeys, PeerDirectory } from './identity/index.ts'
+import { createAnswerJoin, createReleaseAppSKey } from './join/index.ts'
+import { type Administration, LocalAdministration, OrderAdopter } from './kms/index.ts'
+import { acquireDirectoryLock } from './lock/directory-lock.ts'
+import { openDatabase, type Storage } from './storage/index.ts'
+
+export interface RunningServer {
+  readonly biAddress: { readonly host: string; readonly port: number }
+  readonly apiAddress: { readonly host: string; readonly port: number }
+  /** Answers what is in flight, makes the last receipts durable, and lets the HSM process end. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the server: the one place where things are constructed, and where they are disposed.
+ * @throws StorageError when the directory is locked or the database cannot be trusted
+ */
+export async function startServer(options: ServeOptions): Promise<RunningServer> {
+  const directory = dataDirectory(options.dataDirectory)
+  await using cleanup = new AsyncDisposableStack()
+  cleanup.use(acquireDirectoryLock(directory.root))
+  const storage = cleanup.use(openDatabase(directory.database))
+  const peers = new PeerDirectory(storage.administration)
+  const hsm = cleanup.adopt(connectHsm(options, directory, storage), (connected) => connected.close())
+  const adopter = new OrderAdopter({
+    storage: storage.administration,
+    hsm: hsm.client,
+    receiptCommitted: (receipt) => hsm.progress.committed(receipt),
+    adopted: () => peers.reload(),
+  })
+  hsm.onReady(() => adopter.adoptWaiting())
+  const administration = new LocalAdministration({ storage: storage.administration, hsm: hsm.client, adopter })
+  const metrics = new Metrics(gauges(hsm.client, storage))
+  const listener = createBackendInterfaces(options, directory, { storage, hsm, peers, metrics })
+  const api = createApi(directory, { storage, hsm, adopter, administration, metrics })
+  const biAddress = await listener.listen(options.biListen.host, options.biListen.port)
+  cleanup.defer(() => listener.close())
+  const apiAddress = await api.listen(options.apiListen.host, options.apiListen.port)
+  cleanup.defer(() => api.close())
+  writeServerFile(directory, biAddress, apiAddress)
+  cleanup.defer(() => rmSync(directory.serverFile, { force: true }))
+  const running = cleanup.move()
+  return { biAddress, apiAddress, stop: () => running.disposeAsync() }
+}
+
+/** The client of the trust boundary, the process behind it if the server starts one, and what is known of its receipts. */
+interface ConnectedHsm {
+  readonly client: HsmClient
+  readonly progress: ReceiptProgress
+  onReady(callback: () => Promise<void>): void
+  close(): Promise<void>
+}
+
+function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storage: Storage): ConnectedHsm {
+  const child = hsm.kind === 'spawn' ? new HsmProcess(directory, hsm, log) : undefined
+  if (child !== undefined) log('the HSM process runs under the same user as the server; see docs/threat-model.md')
+  child?.start()
+  let ready: () => Promise<void> = () => Promise.resolve()
+  const progress = new ReceiptProgress((acknowledged) => {
+    client.acknowledgeReceipts(acknowledged)
+  })
+  const client: HsmClient = new HsmClient({
+    socketPath: hsm.kind === 'socket' ? hsm.path : directory.serverSocket,
+    knownEpoch: () => storage.administration.hsmEpoch(),
+    onReceipts: (bundle) => recordReceipts(storage.administration, progress, bundle),
+    onState: (state) => {
+      log(`HSM: ${state}`)
+      if (state === 'ready') ready().catch((error: unknown) => log(`orders could not be adopted: ${messageOf(error)}`))
+    },
+  })
+  return {
+    client,
+    progress,
+    onReady: (callback) => {
+      ready = callback
+    },
+    close: async () => {
+      progress.close()
+      await child?.stop()
+      await client.close()
+    },
+  }
+}
+
+function createBackendInterfaces(
+  { biPaths, log }: ServeOptions,
+  directory: DataDirectory,
+  parts: { storage: Storage; hsm: ConnectedHsm; peers: PeerDirectory; metrics: Metrics },
+): Listener {
+  const { storage, hsm, peers, metrics } = parts
+  const refusals = new RefusalLog(log)
+  const receiptCommitted = (receipt: Buffer): void => hsm.progress.committed(receipt)
+  const dependencies = { joins: storage.joins, hsm: hsm.client, receiptCommitted, now: Date.now }
+  const handle = createMessageHandler({
+    answerJoin: createAnswerJoin(dependencies),
+    releaseAppSKey: createReleaseAppSKey(dependencies),
+    metrics,
+    refused: (refusal) => refusals.write(refusal),
+  })
+  const failed = (error: unknown): void => log(`a message could not be answered: ${messageOf(error)}`)
+  return createListener({ tls: readTls(directory), peers, handle, paths: biPaths ?? [], failed })
+}
+
+function createApi(
+  directory: DataDirectory,
+  parts: {
+    storage: Storage
+    hsm: ConnectedHsm
+    adopter: OrderAdopter
+    administration: Administration
+    metrics: Metrics
+  },
+): ManagementApi {
+  const { storage, hsm, adopter, administration, metrics } = parts
+  const readiness = () => {
+    const reasons: string[] = []
+    if (hsm.client.state !== 'ready') reasons.push(`HSM: ${hsm.client.state}`)
+    if (!adopter.allSettled) reasons.push('orders are waiting to be adopted')
+    return { ready: reasons.length === 0, reasons }
+  }
+  const apiKeys = new ApiKeys(storage.administration)
+  return createManagementApi({ tls: readTls(directory), administration, apiKeys, readiness, metrics })
+}
+
+function gauges(hsm: HsmClient, storage: Storage) {
+  return [
+    { name: 'mortise_hsm_ready', help: '1 when the HSM process serves.', read: () => (hsm.state === 'ready' ? 1 : 0) },
+    { name: 'mortise_hsm_in_flight', help: 'Requests that the HSM process works on.', read: () => hsm.inFlight },
+    { name: 'mortise_devices', help: 'Devices.', read: () => storage.administration.countDevices() },
+    { name: 'process_resident_memory_bytes', help: 'Resident memory.', read: () => process.memoryUsage.rss() },
+  ]
+}
+
+function readTls(directory: DataDirectory): { cert: string; key: string } {
+  return { cert: readFileSync(directory.tlsCertificate, 'utf8'), key: readFileSync(directory.tlsKey, 'utf8') }
+}
+
+function writeServerFile(
+  directory: DataDirectory,
+  bi: { host: string; port: number },
+  api: { host: string; port: number },
+): void {
+  mkdirSync(directory.run, { recursive: true, mode: 0o700 })
+  const body = { pid: process.pid, bi: `${bi.host}:${bi.port}`, api: `${api.host}:${api.port}` }
+  writeFileSync(directory.serverFile, `${JSON.stringify(body)}\n`, { mode: 0o600 })
+}
+
+/**
+ * The administration of a directory whose server does not run: it reads the database, and orders wait there for the next
+ * start. Holds the directory's lock.
+ * @throws StorageError database_locked while a server runs
+ */
+export function openLocalAdministration(root: string): Administration & AsyncDisposable {
+  const directory = dataDirectory(root)
+  const lock = acquireDirectoryLock(directory.root)
+  const storage = openDatabase(directory.database)
+  const administration = new LocalAdministration({ storage: storage.administration })
+  return Object.assign(administration, {
+    [Symbol.asyncDispose]: () => {
+      storage[Symbol.dispose]()
+      lock[Symbol.dispose]()
+      return Promise.resolve()
+    },
+  })
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown'
+}

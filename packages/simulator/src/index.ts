@@ -1,0 +1,30 @@
+export { CommandError, CommandProcess, type CommandProcessOptions } from './command-process.ts'
+export { type DevAddrBlock, devAddrBlock } from './dev-addr.ts'
+export { Device, type Downlink, type UplinkOptions } from './device.ts'
+export { DeviceError, type DeviceErrorCode } from './device-error.ts'
+export { NETWORK_SERVER_MAIN, SECURE_ELEMENT_MAIN } from './main-urls.ts'
+export { Members, MembersError, type MembersErrorCode } from './members.ts'
+export {
+  type Activation,
+  type ActivationOptions,
+  type DownlinkToSend,
+  NetworkServer,
+  type NetworkServerOptions,
+  type ReceivedUplink,
+} from './network-server.ts'
+export { NetworkServerError, type NetworkServerErrorCode } from './network-server-error.ts'
+export type { UplinkMetadata } from './network-session.ts'
+export type {
+  DeviceIdentity,
+  DownlinkToVerify,
+  FOptsToCrypt,
+  FrmPayloadToCrypt,
+  JoinResult,
+  RootKeys,
+  SecureElement,
+  UplinkToSign,
+} from './secure-element.ts'
+export { SecureElementError, type SecureElementErrorCode } from './secure-element-error.ts'
+export { SecureElementProcess, type SecureElementProcessOptions } from './secure-element-process.ts'
+export { MAX_SEEN_ENTRIES, type SeenEntry, SeenLog } from './seen.ts'
+export { SoftSecureElement } from './soft-secure-element.ts'

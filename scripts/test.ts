@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/**
+ * `npm test`: installs the system packages that the tests use if they are missing and this user may, then runs all tests.
+ * The last line is `N passed, N failed`. Arguments go to vitest: `npm test -- packages/lorawan`.
+ */
+interface SystemPackage {
+  readonly debian: string
+  readonly why: string
+  readonly present: () => boolean
+}
+
+const SOFTHSM_MODULES = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so']
+
+const PACKAGES: readonly SystemPackage[] = [
+  {
+    debian: 'softhsm2',
+    why: 'the PKCS#11 tests run against a real SoftHSM2',
+    present: () => SOFTHSM_MODULES.some((path) => existsSync(path)) && onPath('softhsm2-util'),
+  },
+  {
+    debian: 'openssl',
+    why: 'certificates of the tests are made by an independent tool',
+    present: () => onPath('openssl'),
+  },
+]
+
+function onPath(command: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((directory) => existsSync(join(directory, command)))
+}
+
+function installMissing(): void {
+  const missing = PACKAGES.filter(({ present }) => !present())
+  if (missing.length === 0) return
+  const names = missing.map(({ debian }) => debian)
+  for (const { debian, why } of missing) console.error(`missing: ${debian} (${why})`)
+  if (process.getuid?.() === 0 && onPath('apt-get')) {
+    run('apt-get', ['update', '-qq'])
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names])
+  }
+  const still = missing.filter(({ present }) => !present()).map(({ debian }) => debian)
+  if (still.length > 0) fail(`install first: apt-get install ${still.join(' ')}`)
+}
+
+function run(command: string, args: readonly string[]): number {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  return spawnSync(command, args, { stdio: 'inherit', env }).status ?? 1
+}
+
+function fail(message: string): never {
+  console.error(`npm test: error: ${message}`)
+  process.exit(1)
+}
+
+function runTests(): void {
+  const report = join(mkdtempSync(join(tmpdir(), 'mortise-test-')), 'report.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const status = run(process.execPath, [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    ...reporters,
+    ...process.argv.slice(2),
+  ])
+  if (!existsSync(report)) fail('vitest wrote no report')
+  const { numPassedTests, numFailedTests, numPendingTests, numTotalTests, success } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  ) as {
+    numPassedTests: number
+    numFailedTests: number
+    numPendingTests: number
+    numTotalTests: number
+    success: boolean
+  }
+  if (numTotalTests === 0) fail('no test was run')
+  // A file that cannot be loaded has no tests to fail, but the run has failed all the same.
+  const failed = numFailedTests === 0 && !success ? 1 : numFailedTests
+  const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : ''
+  console.log(`${numPassedTests} passed, ${failed} failed${skipped}`)
+  process.exitCode = status === 0 && failed === 0 ? 0 : 1
+}
+
+installMissing()
+runTests()

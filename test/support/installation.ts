@@ -1,0 +1,174 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { createSoftHsmToken, type SoftHsmToken } from './softhsm.ts'
+
+/** A throw-away installation of the real thing: `bin/mortise` as a user runs it, in a temporary directory. */
+
+const MORTISE = fileURLToPath(new URL('../../packages/cli/bin/mortise', import.meta.url))
+const READY_TIMEOUT_MS = 30_000
+
+export type Backend = 'soft' | 'pkcs11'
+export const BACKENDS: readonly Backend[] = ['soft', 'pkcs11']
+
+export interface CommandResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export class Installation implements AsyncDisposable {
+  readonly backend: Backend
+  readonly root: string
+  readonly data: string
+  readonly secretFile: string
+  readonly #token: SoftHsmToken | undefined
+  readonly #environment: NodeJS.ProcessEnv
+  #servers: ServerProcess[] = []
+
+  private constructor(backend: Backend) {
+    this.backend = backend
+    this.root = mkdtempSync(join(tmpdir(), 'mortise-'))
+    this.data = join(this.root, 'data')
+    this.#token = backend === 'pkcs11' ? createSoftHsmToken(join(this.root, 'softhsm')) : undefined
+    this.#environment = { ...process.env, ...this.#token?.environment }
+    this.secretFile = this.secret('secret', this.#token?.pin ?? 'correct horse battery staple')
+  }
+
+  /** `mortise init` has been run. */
+  static async create(backend: Backend = 'soft'): Promise<Installation> {
+    const installation = new Installation(backend)
+    await installation.mortise('init', ...installation.#initOptions(), '--yes')
+    return installation
+  }
+
+  /** Writes a file with mode 0600 and returns its path. */
+  secret(name: string, content: string): string {
+    const path = join(this.root, name)
+    writeFileSync(path, content, { mode: 0o600 })
+    return path
+  }
+
+  /** Runs a command that must succeed. */
+  async mortise(...args: string[]): Promise<CommandResult> {
+    const result = await this.try(...args)
+    if (result.code !== 0) throw new Error(`mortise ${args.join(' ')} failed: ${result.stderr}`)
+    return result
+  }
+
+  /** Runs a command with --json and reads what it prints. */
+  async json(...args: string[]): Promise<unknown> {
+    return JSON.parse((await this.mortise(...args, '--json')).stdout)
+  }
+
+  /** Runs a command, whatever comes of it. */
+  try(...args: string[]): Promise<CommandResult> {
+    return new Promise((resolve) => {
+      const options = { env: this.#environment, maxBuffer: 64 * 1024 * 1024 }
+      execFile(process.execPath, [MORTISE, ...args, '--data', this.data], options, (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
+        resolve({ code, stdout, stderr })
+      })
+    })
+  }
+
+  /** Starts `mortise serve` on free ports and waits until it is ready. */
+  async serve(...options: string[]): Promise<ServerProcess> {
+    const server = this.start(
+      'serve',
+      ...this.secretOption(),
+      '--bi-listen',
+      '127.0.0.1:0',
+      '--api-listen',
+      '127.0.0.1:0',
+      ...options,
+    )
+    await server.ready(this)
+    return server
+  }
+
+  /** Starts a command that goes on, without waiting for anything. */
+  start(...args: string[]): ServerProcess {
+    const child = spawn(process.execPath, [MORTISE, ...args, '--data', this.data], {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const server = new ServerProcess(child)
+    this.#servers.push(server)
+    return server
+  }
+
+  secretOption(): string[] {
+    return [this.backend === 'soft' ? '--passphrase-file' : '--pin-file', this.secretFile]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.kill()
+    this.#servers = []
+    rmSync(this.root, { recursive: true, force: true })
+  }
+
+  #initOptions(): string[] {
+    if (this.#token === undefined) return ['--hsm', 'soft', ...this.secretOption()]
+    const token = ['--pkcs11-module', this.#token.module, '--pkcs11-token', this.#token.label]
+    return ['--hsm', 'pkcs11', ...token, ...this.secretOption()]
+  }
+}
+
+/** A running `mortise serve` or `mortise hsm serve`. */
+export class ServerProcess {
+  readonly child: ChildProcess
+  output = ''
+  biUrl = ''
+  apiUrl = ''
+
+  constructor(child: ChildProcess) {
+    this.child = child
+    child.stdout?.on('data', (chunk: Buffer) => (this.output += chunk.toString()))
+    child.stderr?.on('data', (chunk: Buffer) => (this.output += chunk.toString()))
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('not started')
+    return this.child.pid
+  }
+
+  get ended(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
+  /** Waits until `mortise status` says that the server is ready. */
+  async ready(installation: Installation): Promise<void> {
+    const deadline = Date.now() + READY_TIMEOUT_MS
+    while (Date.now() < deadline && !this.ended) {
+      const { code, stdout } = await installation.try('status', '--json')
+      const status =
+        code === 0
+          ? (JSON.parse(stdout) as { running: boolean; hsm: { state: string }; bi?: string; api?: string })
+          : undefined
+      if (
+        status?.running === true &&
+        status.hsm.state === 'ready' &&
+        status.bi !== undefined &&
+        status.api !== undefined
+      ) {
+        this.biUrl = `https://${status.bi}/`
+        this.apiUrl = `https://${status.api}`
+        return
+      }
+      await delay(100)
+    }
+    throw new Error(`the server did not become ready:\n${this.output}`)
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (this.ended) return
+    const closed = once(this.child, 'close')
+    this.child.kill(signal)
+    await closed
+  }
+}
