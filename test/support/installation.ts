@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -141,26 +142,12 @@ export class ServerProcess {
     return this.child.exitCode !== null || this.child.signalCode !== null
   }
 
-  /** Waits until `mortise status` says that the server is ready. */
+  /** Waits until `/readyz` says so. */
   async ready(installation: Installation): Promise<void> {
     const deadline = Date.now() + READY_TIMEOUT_MS
     while (Date.now() < deadline && !this.ended) {
-      const { code, stdout } = await installation.try('status', '--json')
-      const status =
-        code === 0
-          ? (JSON.parse(stdout) as { running: boolean; hsm: { state: string }; bi?: string; api?: string })
-          : undefined
-      if (
-        status?.running === true &&
-        status.hsm.state === 'ready' &&
-        status.bi !== undefined &&
-        status.api !== undefined
-      ) {
-        this.biUrl = `https://${status.bi}/`
-        this.apiUrl = `https://${status.api}`
-        return
-      }
-      await delay(100)
+      if (this.#findAddresses(installation) && (await readiness(this.apiUrl, installation)) === 200) return
+      await delay(50)
     }
     throw new Error(`the server did not become ready:\n${this.output}`)
   }
@@ -171,4 +158,28 @@ export class ServerProcess {
     this.child.kill(signal)
     await closed
   }
+
+  #findAddresses({ data }: Installation): boolean {
+    const file = join(data, 'run', 'server.json')
+    if (!existsSync(file)) return false
+    const { pid, bi, api } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; bi: string; api: string }
+    // A server that was killed leaves its file behind.
+    if (pid !== this.pid) return false
+    this.biUrl = `https://${bi}/`
+    this.apiUrl = `https://${api}`
+    return true
+  }
+}
+
+/** Status of `/readyz`; 0 when nobody listens. */
+export function readiness(apiUrl: string, installation: Installation): Promise<number> {
+  const ca = readFileSync(join(installation.data, 'ca.pem'))
+  return new Promise((resolve) => {
+    get(`${apiUrl}/readyz`, { ca, agent: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode ?? 0)
+    }).on('error', () => {
+      resolve(0)
+    })
+  })
 }

@@ -1,10 +1,9 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { encodeAppSKeyAns, parseAppSKeyReq, parseMessage } from '@mortise/backend-interfaces'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -67,9 +66,9 @@ function frmPayload(direction: 'up' | 'down', fCnt: number): string {
   return oracleCrypt({ direction, devAddr: DEV_ADDR, fCnt, fPort: 2, appSKey: APP_S_KEY }, Buffer.from('door open'))
 }
 
-function start(stderr: 'inherit' | 'pipe' = 'inherit'): ChildProcessByStdio<Writable, Readable, Readable | null> {
+function start() {
   const args = [fileURLToPath(APPLICATION_SERVER_MAIN), '--config', join(dir, 'as.json')]
-  return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', stderr] })
+  return spawn(process.execPath, args, { stdio: 'pipe' })
 }
 
 interface Answer {
@@ -82,6 +81,7 @@ interface Answer {
 /** Runs commands one after the other, until the process has ended by itself. */
 async function run(commands: readonly (object | string)[]): Promise<{ answers: Answer[]; output: string }> {
   const child = start()
+  child.stderr.pipe(process.stderr)
   const lines: string[] = []
   const output = createInterface(child.stdout)
   for (const [index, command] of commands.entries()) {
@@ -148,9 +148,9 @@ describe('the application server as a process', () => {
 
   test('does not start with a KEK file that others may read', async () => {
     await chmod(join(dir, 'kek'), 0o640)
-    const child = start('pipe')
+    const child = start()
     let stderr = ''
-    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     const [code] = (await once(child, 'close')) as [number]
     await chmod(join(dir, 'kek'), 0o600)
     expect(code).not.toBe(0)

@@ -64,8 +64,16 @@ describe('the KEK ring', () => {
     ['an empty label', '', Buffer.alloc(16), 'kek_label_invalid'],
     ['a second value of a label', 'as-1', Buffer.alloc(16), 'kek_label_taken'],
   ])('does not take %s', async (_, label, kek, code) => {
-    expect(await codeOf(() => ring().add(label, kek))).toBe(code)
-    expect(await codeOf(() => ring().add('as-3', Buffer.alloc(16)))).toBeUndefined()
+    expect(
+      await codeOf(() => {
+        ring().add(label, kek)
+      }),
+    ).toBe(code)
+    expect(
+      await codeOf(() => {
+        ring().add('as-3', Buffer.alloc(16))
+      }),
+    ).toBeUndefined()
   })
 
   test('is empty after disposal', async () => {

@@ -25,5 +25,7 @@ export function oracleCrypt(frame: OracleFrame, payload: Uint8Array): string {
   const high = Buffer.alloc(2)
   high.writeUInt16LE(Math.floor(frame.fCnt / 0x10000))
   const key = Buffer.from(frame.appSKey)
-  return loraPacket.fromFields(fields, key, key, undefined, high).FRMPayload!.toString('hex')
+  const { FRMPayload } = loraPacket.fromFields(fields, key, key, undefined, high)
+  if (FRMPayload === undefined) throw new Error('lora-packet made no FRMPayload')
+  return FRMPayload.toString('hex')
 }

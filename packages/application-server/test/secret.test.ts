@@ -21,7 +21,7 @@ describe('a secret', () => {
 
   test('lends its bytes until it is disposed, and wipes them then', async () => {
     const secret = new Secret(BYTES)
-    let lent = new Uint8Array()
+    let lent: Uint8Array = new Uint8Array()
     secret.use((bytes) => (lent = bytes))
     expect(lent).toEqual(BYTES)
     secret[Symbol.dispose]()

@@ -10,7 +10,7 @@ import { RefusalLog } from './http/refusal-log.ts'
 import { ApiKeys, PeerDirectory } from './identity/index.ts'
 import { createAnswerJoin, createReleaseAppSKey } from './join/index.ts'
 import { type Administration, LocalAdministration, OrderAdopter } from './kms/index.ts'
-import { acquireDirectoryLock } from './lock/directory-lock.ts'
+import { acquireDirectoryLock } from './lock/index.ts'
 import { openDatabase, type Storage } from './storage/index.ts'
 
 export interface RunningServer {

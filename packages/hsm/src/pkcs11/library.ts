@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { HsmError } from '../errors.ts'
 import { CKF_OS_LOCKING_OK, CKR } from './constants.ts'
 import { loadKoffi, NativeMemory } from './native-memory.ts'
@@ -129,6 +130,8 @@ function boundedCount(count: NativeMemory, limit: number): number {
 }
 
 function functionListOf(path: string): bigint {
+  // A bare name would be looked for wherever the environment says.
+  if (!isAbsolute(path)) throw new HsmError('token_failed', `PKCS #11 module ${path}: give its absolute path`)
   if (!existsSync(path)) {
     throw new HsmError(
       'token_failed',
@@ -152,6 +155,7 @@ const libraries = new Map<string, Pkcs11Library>()
 
 /**
  * Loads a library once per process and path; it is never unloaded, since its code may hold threads and exit handlers.
+ * @param path absolute path
  * @throws HsmError token_failed when the file is missing or is no PKCS #11 library
  */
 export function loadPkcs11Library(path: string): Pkcs11Library {

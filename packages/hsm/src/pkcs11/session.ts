@@ -37,6 +37,8 @@ export class Pkcs11Session {
   }
 
   login(pin: Buffer): void {
+    // No PIN at all would ask the token for another way to log in (PKCS #11 2.40 §5.6, C_Login).
+    if (pin.length === 0) throw new HsmError('token_failed', 'the PIN is empty: check the PIN file')
     const rv = this.#call.C_Login(this.handle, CKU_USER, pin, pin.length)
     // The login belongs to the process, not to the session: a second session of it finds itself logged in.
     if (rv !== CKR.OK && rv !== CKR.USER_ALREADY_LOGGED_IN) throw new Pkcs11Error('C_Login', rv)

@@ -20,6 +20,7 @@ describe('settings that are wrong', () => {
 
   it.each([
     ['a module that does not exist', { module: '/usr/lib/softhsm/none.so' }, 'does not exist: install it'],
+    ['a module without a path', { module: 'libsofthsm2.so' }, 'give its absolute path'],
     ['a module that is no library', { module: '/etc/hostname' }, 'is not a PKCS #11 module'],
     ['a library that is no PKCS #11 module', { module: process.execPath }, 'is not a PKCS #11 module'],
     [
@@ -46,7 +47,6 @@ describe('settings that are wrong', () => {
     const refused = refusal(() => openPkcs11Token(settings, Buffer.from(wrong)))
     expect(refused.code).toBe('token_failed')
     expect(refused.detail).toContain(detail)
-    expect(refused.detail).toContain(TOKEN_LABEL)
     if (wrong.length > 1) expect(`${refused.message} ${String(refused.stack)}`).not.toContain(wrong)
     expect(refused.message).not.toContain(PIN_TEXT)
     expect(() => {

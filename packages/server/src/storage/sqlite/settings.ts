@@ -1,7 +1,11 @@
 import { StorageError } from '../ports.ts'
 import type { Connection } from './connection.ts'
 
-/** Pages (4096 bytes each) in the write-ahead log before they are moved into the database file. */
+/**
+ * Pages (4096 bytes each) in the write-ahead log before a commit moves them into the database file. With 64 joins waiting
+ * and 100,000 devices, 1000 pages gave a p99 of 19 ms, 4000 of 45 ms and 10000 of 21 ms with the longest stall (44 ms),
+ * at much the same rate: many short stalls are better than a few long ones.
+ */
 const WAL_AUTOCHECKPOINT_PAGES = 1000
 
 /** Pages kept in memory, in KiB (a negative cache_size). */

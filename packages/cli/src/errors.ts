@@ -1,0 +1,126 @@
+/** A failure that a person can act on: what is wrong, and the next step. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+  /** Stable, for programs. */
+  readonly code: string
+  readonly hint: string | undefined
+  /** 1; 2 when the command itself is wrong. */
+  readonly exitCode: 1 | 2
+  /** More for programs (`--json`) than fits the message. */
+  readonly facts: Readonly<Record<string, unknown>>
+
+  constructor(
+    code: string,
+    message: string,
+    options: ErrorOptions & { hint?: string; exitCode?: 1 | 2; facts?: Record<string, unknown> } = {},
+  ) {
+    super(message, options)
+    this.code = code
+    this.hint = options.hint
+    this.exitCode = options.exitCode ?? 1
+    this.facts = options.facts ?? {}
+  }
+}
+
+/** The command is wrong: exit code 2. */
+export function usageError(message: string, hint?: string): CliError {
+  return new CliError('usage', message, { exitCode: 2, ...(hint !== undefined && { hint }) })
+}
+
+/** The `code` of an error of any package, or of the operating system. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+/** What is told of a failure. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly hint?: string
+  readonly exitCode: 1 | 2
+  readonly facts: Readonly<Record<string, unknown>>
+}
+
+/** Turns whatever was thrown into what a person, or a program, is told. */
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof CliError) {
+    const { code, message, hint, exitCode, facts } = error
+    return { code, message, exitCode, facts, ...(hint !== undefined && { hint }) }
+  }
+  const code = errorCode(error) ?? 'unexpected'
+  const known = EXPLANATIONS[code]
+  const hint = hintOf(error) ?? known?.hint
+  const message = known === undefined ? messageOf(error) : `${known.message}${detailOf(error)} [${code}]`
+  return { code, message, exitCode: 1, facts: {}, ...(hint !== undefined && { hint }) }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unexpected failure'
+}
+
+function hintOf(error: unknown): string | undefined {
+  return error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
+}
+
+function detailOf(error: unknown): string {
+  const detail = error instanceof Error && 'detail' in error ? error.detail : undefined
+  return typeof detail === 'string' && detail !== '' ? `: ${detail}` : ''
+}
+
+interface Explanation {
+  readonly message: string
+  readonly hint?: string
+}
+
+/** Codes of the server and of the trust boundary that an operator meets, in words, with the next step. */
+const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
+  device_exists: {
+    message: 'there is a device with this DevEUI and JoinEUI already',
+    hint: 'look at it with `mortise device show EUI`; remove it first if it is to be replaced',
+  },
+  peer_exists: {
+    message: 'there is a peer with this id or certificate already',
+    hint: 'see `mortise peer list`',
+  },
+  kek_exists: { message: 'this KEK is there already', hint: 'see `mortise kek list`' },
+  label_in_use: {
+    message: 'the label already names another KEK of this recipient, and a label never changes its meaning',
+    hint: 'choose another label; the newest KEK of a recipient is the one that is used',
+  },
+  order_signature_invalid: {
+    message: 'the HSM does not obey this operator key',
+    hint: 'use the operator key that `mortise init` made for this HSM (--operator-key-file)',
+  },
+  order_for_other_hsm: {
+    message: 'the order names another HSM',
+    hint: 'hsm.json beside the operator key must be the one that `mortise init` made for this HSM',
+  },
+  order_version_mismatch: {
+    message: 'it was changed meanwhile',
+    hint: 'look at it again and repeat the command',
+  },
+  envelope_damaged: {
+    message: 'the HSM cannot open the sealed keys',
+    hint: 'hsm.json beside the operator key must be the one that `mortise init` made for this HSM',
+  },
+  wrong_passphrase: { message: 'the passphrase or PIN is wrong', hint: 'try again with the right one' },
+  sealed: { message: 'the HSM is sealed', hint: 'open it with `mortise unseal`' },
+  store_rolled_back: {
+    message: 'the sealed store of the HSM is older than what the database knows',
+    hint: 'restore the newest copy of DIR/hsm; see docs/threat-model.md',
+  },
+  database_locked: {
+    message: 'another Mortise process works on this directory',
+    hint: 'wait for it to end, or stop it',
+  },
+  database_newer: {
+    message: 'the database was written by a newer version of Mortise',
+    hint: 'use that version, or restore a backup',
+  },
+  database_corrupt: { message: 'the database is damaged', hint: 'restore a backup; nothing was changed' },
+  database_missing: { message: 'there is no database here', hint: 'is --data the right directory?' },
+  unauthorized: {
+    message: 'the server does not accept the API key',
+    hint: 'give the right one with --api-key-file; `mortise api-key create` on the server makes a new one',
+  },
+}

@@ -1,0 +1,98 @@
+import { type Change, envelopeDigest, type Order, ORDER_FORMAT, orderText, sealEnvelope, signOrder } from '@mortise/hsm'
+import type { Administration, OrderReport, SubmittedOrder } from '@mortise/server'
+import { CliError, errorCode } from './errors.ts'
+import type { Operator } from './operator.ts'
+
+/** What goes along with the changes of an order. */
+export interface OrderMaterial {
+  /** Root keys and KEKs in clear, 16, 24 or 32 bytes each; changes name them by index. */
+  readonly keys?: readonly Uint8Array[]
+  /** Client certificates (PEM) that `peer.add` names by fingerprint. */
+  readonly certificates?: readonly string[]
+}
+
+/** Somebody else may take the number that this command was about to use: another command, or the same key elsewhere. */
+const MAX_ATTEMPTS = 5
+const SEQUENCE_TAKEN = new Set(['order_replayed', 'order_sequence_taken'])
+
+/** Builds, seals, signs and submits orders of one operator, one after another. */
+export class OrderDesk {
+  readonly #administration: Pick<Administration, 'status' | 'submitOrder'>
+  readonly #operator: Operator
+  #nextSequence: number | undefined
+
+  constructor(administration: Pick<Administration, 'status' | 'submitOrder'>, operator: Operator) {
+    this.#administration = administration
+    this.#operator = operator
+  }
+
+  /** 32 hex digits: the owner of what is added. */
+  get owner(): string {
+    return this.#operator.hsm.organisationId
+  }
+
+  /** Submits one order. @throws what the administration throws when the order is refused */
+  async submit(changes: readonly Change[], material: OrderMaterial = {}): Promise<OrderReport> {
+    const { keys = [], certificates = [] } = material
+    const envelope = keys.length === 0 ? undefined : sealEnvelope(this.#operator.importPublicKey, keys)
+    for (let attempt = 1; ; attempt++) {
+      const sequence = await this.#takeSequence()
+      try {
+        return await this.#administration.submitOrder(this.#sign(sequence, changes, envelope, certificates))
+      } catch (error) {
+        if (!SEQUENCE_TAKEN.has(errorCode(error) ?? '') || attempt === MAX_ATTEMPTS) throw error
+        this.#nextSequence = undefined
+      }
+    }
+  }
+
+  #sign(
+    sequence: number,
+    changes: readonly Change[],
+    envelope: Buffer | undefined,
+    certificates: readonly string[],
+  ): SubmittedOrder {
+    const order: Order = {
+      format: ORDER_FORMAT,
+      hsm: this.#operator.hsm.hsmId,
+      signer: this.#operator.signer,
+      sequence,
+      issuedAt: new Date().toISOString(),
+      ...(envelope !== undefined && { envelope: envelopeDigest(envelope) }),
+      changes,
+    }
+    const text = orderText(order)
+    const { signer, signature } = signOrder(text, this.#operator.privateKey)
+    return {
+      text: text.toString(),
+      signatures: [{ signer: signer.toString('hex'), signature: signature.toString('hex') }],
+      ...(envelope !== undefined && { envelope: envelope.toString() }),
+      ...(certificates.length > 0 && { certificates: [...certificates] }),
+    }
+  }
+
+  async #takeSequence(): Promise<number> {
+    const sequence = this.#nextSequence ?? (await this.#askSequence())
+    this.#nextSequence = sequence + 1
+    return sequence
+  }
+
+  async #askSequence(): Promise<number> {
+    const { hsm, nextSequence } = await this.#administration.status()
+    const thumbprint = hsm.importKeyThumbprint
+    // Sealed to the pinned key, the keys would be lost on another HSM; and the server may not choose the key.
+    if (thumbprint !== undefined && thumbprint !== this.#operator.hsm.importKeyThumbprint)
+      throw new CliError('import_key_mismatch', 'the server shows another HSM than the one pinned beside the operator key', {
+        hint: 'check --data, --url and --operator-key-file; if they are right, do not send keys to this server',
+      })
+    return nextSequence
+  }
+}
+
+/** A sentence about what became of an order. */
+export function outcome(report: OrderReport): string {
+  return report.state === 'adopted'
+    ? 'It is in effect.'
+    : `It waits as order ${report.orderId} and takes effect when the server next starts with its HSM unsealed; ` +
+        '`mortise status` shows what became of it.'
+}

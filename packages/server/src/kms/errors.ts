@@ -1,0 +1,115 @@
+import { HsmError, type HsmErrorCode } from '@mortise/hsm'
+import { StorageError, type StorageErrorCode } from '../storage/index.ts'
+
+/** Reasons of the server itself; those of the HSM and of the database keep their own codes. */
+export const SERVER_REFUSALS = [
+  'device_unknown',
+  'kek_unknown',
+  'peer_unknown',
+  'certificate_malformed',
+  'certificate_mismatch',
+  'certificate_expired',
+  'order_sequence_gap',
+  'order_epoch_too_low',
+  'api_key_name_invalid',
+  'page_invalid',
+] as const
+
+export type AdministrationErrorCode = HsmErrorCode | StorageErrorCode | (typeof SERVER_REFUSALS)[number]
+
+/** Why the server did not do what was asked. `detail` is for the operator; it has no secret in it. */
+export class AdministrationError extends Error {
+  override readonly name = 'AdministrationError'
+  readonly code: AdministrationErrorCode
+  readonly detail: string | undefined
+
+  constructor(code: AdministrationErrorCode, detail?: string, options?: ErrorOptions) {
+    super(detail === undefined ? code : `${code}: ${detail}`, options)
+    this.code = code
+    this.detail = detail
+  }
+}
+
+/** The same failure in the words of administration; what is no failure of HSM or database is thrown on as it is. */
+export function toAdministrationError(error: unknown): AdministrationError {
+  if (error instanceof AdministrationError) return error
+  if (error instanceof HsmError) return new AdministrationError(error.code, error.detail, { cause: error })
+  if (error instanceof StorageError) return new AdministrationError(error.code, undefined, { cause: error })
+  throw error
+}
+
+/**
+ * Whether an order that fails so can never be carried out. Everything else is a state that passes: the order waits, and
+ * is tried again when the HSM becomes ready or the next order comes.
+ */
+export const REFUSES_ORDER = {
+  // What the HSM process, its token or its disk cannot do now.
+  frame_malformed: false,
+  protocol_version_unsupported: false,
+  sealed: false,
+  store_rolled_back: false,
+  token_failed: false,
+  key_missing: false,
+  order_backlog_full: false,
+  receipts_backlog_full: false,
+  wrong_passphrase: false,
+  store_damaged: false,
+  busy: false,
+  database_locked: false,
+  database_newer: false,
+  database_older: false,
+  database_corrupt: false,
+  database_missing: false,
+  database_exists: false,
+  database_not_durable: false,
+  database_failed: false,
+  disk_full: false,
+  disk_failed: false,
+  // What is wrong with the order, or with the records that it replaces.
+  record_malformed: true,
+  record_format_unsupported: true,
+  record_type_mismatch: true,
+  storage_key_unknown: true,
+  record_tag_mismatch: true,
+  record_superseded: true,
+  key_blob_damaged: true,
+  join_request_malformed: true,
+  join_parameters_invalid: true,
+  eui_mismatch: true,
+  mic_mismatch: true,
+  network_not_allowed: true,
+  kek_kind_mismatch: true,
+  kek_recipient_mismatch: true,
+  recipient_not_allowed: true,
+  owner_mismatch: true,
+  application_kek_missing: true,
+  session_of_other_device: true,
+  order_malformed: true,
+  order_signature_invalid: true,
+  order_for_other_hsm: true,
+  order_replayed: true,
+  order_version_mismatch: true,
+  order_record_missing: true,
+  label_in_use: true,
+  envelope_damaged: true,
+  order_sequence_taken: true,
+  device_exists: true,
+  kek_exists: true,
+  peer_exists: true,
+  row_missing: true,
+  device_unknown: true,
+  kek_unknown: true,
+  peer_unknown: true,
+  certificate_malformed: true,
+  certificate_mismatch: true,
+  certificate_expired: true,
+  order_sequence_gap: true,
+  order_epoch_too_low: true,
+  api_key_name_invalid: true,
+  page_invalid: true,
+} as const satisfies Record<AdministrationErrorCode, boolean>
+
+/** Whether a text, read from the database or from a problem document, is one of the codes. */
+export function isAdministrationErrorCode(code: string): code is AdministrationErrorCode {
+  return Object.hasOwn(REFUSES_ORDER, code)
+}

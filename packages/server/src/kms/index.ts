@@ -1,0 +1,6 @@
+export * from './administration.ts'
+export { OrderAdopter, type OrderAdopterOptions, type OrderHsm } from './adopt-orders.ts'
+export { AdministrationError, type AdministrationErrorCode, isAdministrationErrorCode } from './errors.ts'
+export { LocalAdministration, type LocalAdministrationOptions } from './local-administration.ts'
+export { MAX_CERTIFICATE_LENGTH } from './peer-certificates.ts'
+export { VERSION } from './version.ts'

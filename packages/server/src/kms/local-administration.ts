@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto'
+import { type HsmClient, signerId } from '@mortise/hsm'
+import type { DevEui } from '@mortise/lorawan'
+import { newApiKey } from '../identity/index.ts'
+import type { AdministrationReader, AdministrationWriter, Device } from '../storage/index.ts'
+import {
+  type Administration,
+  type ApiKeyView,
+  type CreatedApiKey,
+  type DeviceList,
+  type DevicePage,
+  type DeviceView,
+  type HsmView,
+  type KekView,
+  type ListedOrderState,
+  MAX_API_KEY_NAME_LENGTH,
+  MAX_LIST_ROWS,
+  type OrderReport,
+  type OrderView,
+  type PeerView,
+  type ServerStatus,
+  type SubmittedOrder,
+} from './administration.ts'
+import { OrderAdopter } from './adopt-orders.ts'
+import { admitOrder } from './admit-order.ts'
+import { AdministrationError, toAdministrationError } from './errors.ts'
+import { VERSION } from './version.ts'
+import { toApiKeyView, toDeviceView, toKekView, toOrderView, toPeerView } from './views.ts'
+import { warningsOf } from './warnings.ts'
+
+const REFUSED_ORDERS_SHOWN = 10
+
+export interface LocalAdministrationOptions {
+  readonly storage: AdministrationReader & AdministrationWriter
+  /** Absent where no server runs: orders then wait for its next start. */
+  readonly hsm?: Pick<HsmClient, 'state' | 'welcome'> | undefined
+  /** Of a running server. */
+  readonly adopter?: OrderAdopter | undefined
+}
+
+/** Administration over the database itself: in the server, and offline under the directory's lock. */
+export class LocalAdministration implements Administration {
+  readonly #storage: AdministrationReader & AdministrationWriter
+  readonly #hsm: Pick<HsmClient, 'state' | 'welcome'> | undefined
+  readonly #adopter: OrderAdopter
+
+  constructor({ storage, hsm, adopter }: LocalAdministrationOptions) {
+    this.#storage = storage
+    this.#hsm = hsm
+    this.#adopter = adopter ?? new OrderAdopter({ storage, hsm: undefined })
+  }
+
+  status(): Promise<ServerStatus> {
+    return answer(() => ({
+      version: VERSION,
+      running: this.#hsm !== undefined,
+      organisationId: this.#storage.organisationId().toString('hex'),
+      hsm: this.#hsmView(),
+      nextSequence: this.#highestSequence(this.#operatorSigners()) + 1,
+      devices: this.#storage.countDevices(),
+      waitingOrders: this.#adopter.waitingOrders,
+      refusedOrders: this.#storage.listOrders('refused', REFUSED_ORDERS_SHOWN).map(toOrderView),
+      warnings: warningsOf({
+        hsmState: this.#hsm?.state,
+        obstacle: this.#adopter.obstacle,
+        peers: this.#storage.listPeers(),
+        nowMs: Date.now(),
+      }),
+    }))
+  }
+
+  submitOrder(submitted: SubmittedOrder): Promise<OrderReport> {
+    return answer(() => {
+      const admitted = admitOrder(submitted, {
+        operatorPublicKey: this.#hsm?.welcome?.operatorPublicKey,
+        highestSequence: (signer) => this.#highestSequence([signer]),
+        hsmEpoch: this.#storage.hsmEpoch(),
+        nowMs: Date.now(),
+      })
+      return this.#adopter.submit(admitted)
+    })
+  }
+
+  listPeers(): Promise<PeerView[]> {
+    return answer(() => this.#storage.listPeers().map(toPeerView))
+  }
+
+  listKeks(): Promise<KekView[]> {
+    return answer(() => this.#storage.listKeks().map(toKekView))
+  }
+
+  listDevices({ after, limit }: DevicePage): Promise<DeviceList> {
+    return answer(() => {
+      checkLimit(limit)
+      if (after !== undefined && !/^[0-9a-f]{32}$/.test(after)) throw new AdministrationError('page_invalid', 'after')
+      const page = this.#storage.listDevices({ after, limit })
+      const devices = page.flatMap((device) => this.#deviceViews(device))
+      const last = page.length === limit ? page.at(-1)?.deviceId.toString('hex') : undefined
+      const more = last !== undefined && this.#storage.listDevices({ after: last, limit: 1 }).length > 0
+      return { devices, ...(more && { next: last }) }
+    })
+  }
+
+  findDevices(devEui: DevEui): Promise<DeviceView[]> {
+    return answer(() => this.#storage.findDevices(devEui).flatMap((device) => this.#deviceViews(device)))
+  }
+
+  listOrders(state: ListedOrderState, limit: number): Promise<OrderView[]> {
+    return answer(() => {
+      checkLimit(limit)
+      return this.#storage.listOrders(state, limit).map(toOrderView)
+    })
+  }
+
+  listApiKeys(): Promise<ApiKeyView[]> {
+    return answer(() => this.#storage.listApiKeys().map(toApiKeyView))
+  }
+
+  createApiKey(name: string): Promise<CreatedApiKey> {
+    return answer(async () => {
+      if (!/^[\x20-\x7e]+$/.test(name) || name.length > MAX_API_KEY_NAME_LENGTH)
+        throw new AdministrationError('api_key_name_invalid', `1 to ${MAX_API_KEY_NAME_LENGTH} ASCII characters`)
+      const { token, apiKey } = newApiKey(name)
+      await this.#storage.createApiKey(apiKey)
+      return { apiKeyId: apiKey.apiKeyId, token }
+    })
+  }
+
+  revokeApiKey(apiKeyId: string): Promise<boolean> {
+    return answer(() => this.#storage.revokeApiKey(apiKeyId))
+  }
+
+  /** One view; none for a device that lost its key sets, which cannot join. */
+  #deviceViews(device: Device): DeviceView[] {
+    const [newest] = device.keySets
+    return newest ? [toDeviceView(device, newest, this.#storage.listSessions(newest.keySet))] : []
+  }
+
+  #hsmView(): HsmView {
+    const state = this.#hsm?.state ?? 'stopped'
+    const welcome = this.#hsm?.welcome
+    if (welcome === undefined) return { state, lastSequence: 0 }
+    return {
+      state,
+      hsmId: welcome.hsmId.toString('hex'),
+      backend: welcome.backend,
+      // A welcome is as old as its connection; an epoch that rose since then is in the database.
+      epoch: state === 'rolled-back' ? welcome.epoch : Math.max(welcome.epoch, this.#storage.hsmEpoch()),
+      workers: welcome.workers,
+      importKeyThumbprint: createHash('sha256').update(welcome.importPublicKey).digest('hex'),
+      lastSequence: welcome.lastSequence,
+    }
+  }
+
+  /** The operator, where the HSM names him; else whoever signed the newest orders, which may be anybody. */
+  #operatorSigners(): Buffer[] {
+    const operatorPublicKey = this.#hsm?.welcome?.operatorPublicKey
+    if (operatorPublicKey !== undefined) return [signerId(operatorPublicKey)]
+    const states = ['adopted', 'waiting', 'refused'] as const
+    return states.flatMap((state) => this.#storage.listOrders(state, 1).map(({ signer }) => signer))
+  }
+
+  #highestSequence(signers: readonly Buffer[]): number {
+    const known = signers.map((signer) => this.#storage.highestSequence(signer))
+    return Math.max(this.#hsm?.welcome?.lastSequence ?? 0, ...known)
+  }
+}
+
+function checkLimit(limit: number): void {
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIST_ROWS)
+    throw new AdministrationError('page_invalid', `limit is 1 to ${MAX_LIST_ROWS}`)
+}
+
+/** Every failure of HSM and database in the words of administration, as a rejection. */
+async function answer<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw toAdministrationError(error)
+  }
+}

@@ -1,0 +1,103 @@
+import { decodeDeviceRecord, decodeKekRecord } from '@mortise/hsm'
+import { countDevNonces } from '../join/index.ts'
+import type { ApiKey, Device, Kek, KeySet, LastJoin, Peer, Session, StoredOrder } from '../storage/index.ts'
+import type { ApiKeyView, DeviceView, KekView, OrderView, PeerView, SessionView } from './administration.ts'
+
+/** Rows as an operator sees them: records are read for what they say about a key, and no part of a key is passed on. */
+
+/** `newest` is the device's newest key set, `sessions` are its own. */
+export function toDeviceView(device: Device, newest: KeySet, sessions: readonly Session[]): DeviceView {
+  const record = decodeDeviceRecord(newest.record)
+  return {
+    deviceId: hex(device.deviceId),
+    devEui: newest.devEui,
+    joinEui: newest.joinEui,
+    macVersion: record.macVersion,
+    keyGeneration: newest.generation,
+    recordVersion: record.recordVersion,
+    applicationServers: record.applicationServers,
+    networkIsApplicationServer: record.networkIsApplicationServer,
+    networks: record.networks,
+    keysDelivered: device.keysDelivered,
+    createdAt: isoTime(device.createdAt),
+    ...noncesOf(newest),
+    sessions: sessions.map(toSessionView),
+  }
+}
+
+export function toPeerView(peer: Peer): PeerView {
+  const { fingerprint, subject, notBefore, notAfter } = peer.certificate
+  return {
+    peerId: hex(peer.peerId),
+    kind: peer.kind,
+    id: peer.id,
+    ...(peer.nsId !== undefined && { nsId: peer.nsId }),
+    protocol: peer.protocol,
+    state: peer.disabled ? 'disabled' : 'active',
+    certificate: { fingerprint, subject, notBefore: isoTime(notBefore), notAfter: isoTime(notAfter) },
+    createdAt: isoTime(peer.createdAt),
+  }
+}
+
+export function toKekView(kek: Kek): KekView {
+  return {
+    kekId: hex(kek.kekId),
+    kind: kek.kind,
+    recipient: kek.recipient,
+    label: kek.label,
+    version: kek.kekVersion,
+    size: kek.size,
+    recordVersion: decodeKekRecord(kek.record).recordVersion,
+    createdAt: isoTime(kek.createdAt),
+  }
+}
+
+export function toOrderView(order: StoredOrder): OrderView {
+  return {
+    orderId: order.orderId,
+    signer: hex(order.signer),
+    sequence: order.sequence,
+    state: order.state,
+    ...(order.code !== undefined && { code: order.code }),
+    ...(order.detail !== undefined && { detail: order.detail }),
+    submittedAt: isoTime(order.submittedAt),
+    ...(order.settledAt !== undefined && { settledAt: isoTime(order.settledAt) }),
+  }
+}
+
+export function toApiKeyView({ apiKeyId, name, createdAt, revokedAt }: ApiKey): ApiKeyView {
+  return {
+    apiKeyId,
+    name,
+    createdAt: isoTime(createdAt),
+    ...(revokedAt !== undefined && { revokedAt: isoTime(revokedAt) }),
+  }
+}
+
+function noncesOf({
+  state,
+}: KeySet): Pick<DeviceView, 'lastJoinNonce' | 'lastDevNonce' | 'devNoncesUsed' | 'lastJoin'> {
+  if (state === undefined) return { lastJoinNonce: 0, devNoncesUsed: 0 }
+  return {
+    lastJoinNonce: state.lastJoinNonce,
+    lastDevNonce: state.last.devNonce,
+    devNoncesUsed: countDevNonces(state.devNonces),
+    lastJoin: toLastJoinView(state.last),
+  }
+}
+
+function toLastJoinView({ netId, devAddr, sessionKeyId, joinedAt }: LastJoin): SessionView {
+  return { netId, devAddr, sessionKeyId: hex(sessionKeyId), at: isoTime(joinedAt) }
+}
+
+function toSessionView({ netId, devAddr, sessionKeyId, createdAt }: Session): SessionView {
+  return { netId, devAddr, sessionKeyId: hex(sessionKeyId), at: isoTime(createdAt) }
+}
+
+function hex(id: Buffer): string {
+  return id.toString('hex')
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,35 @@
+import type { HsmClientState } from '@mortise/hsm'
+import type { Peer } from '../storage/index.ts'
+import type { AdministrationError } from './errors.ts'
+
+const EXPIRY_WARNING_MS = 30 * 24 * 60 * 60 * 1000
+const MAX_PEERS_NAMED = 10
+
+export interface WarningFacts {
+  /** Undefined where no server runs. */
+  readonly hsmState: HsmClientState | undefined
+  /** What keeps the first waiting order from being adopted. */
+  readonly obstacle: AdministrationError | undefined
+  readonly peers: readonly Peer[]
+  readonly nowMs: number
+}
+
+/** What an operator should look after, one sentence each. */
+export function warningsOf({ hsmState, obstacle, peers, nowMs }: WarningFacts): string[] {
+  const warnings: string[] = []
+  if (hsmState === 'sealed') warnings.push('The HSM is sealed: no device can join. Open it with `mortise unseal`.')
+  if (hsmState === 'rolled-back')
+    warnings.push('The key store is older than the database: no device can join until the operator accepts it.')
+  if (obstacle !== undefined) warnings.push(`An order waits because of ${obstacle.message}.`)
+  return [...warnings, ...expiryWarnings(peers, nowMs)]
+}
+
+function expiryWarnings(peers: readonly Peer[], nowMs: number): string[] {
+  const soon = peers.filter(
+    ({ disabled, certificate }) => !disabled && certificate.notAfter - nowMs < EXPIRY_WARNING_MS,
+  )
+  return soon.slice(0, MAX_PEERS_NAMED).map(({ kind, id, certificate }) => {
+    const verb = certificate.notAfter < nowMs ? 'expired' : 'expires'
+    return `The certificate of ${kind} ${id} ${verb} on ${new Date(certificate.notAfter).toISOString().slice(0, 10)}.`
+  })
+}

@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { createDatabase, openDatabase, type Storage } from '../../src/storage/index.ts'
+import { temporaryDirectory } from './fixtures.ts'
+import { storageContract, type StorageUnderTest } from './storage-contract.ts'
+
+function makeSqlite(): StorageUnderTest {
+  const directory = temporaryDirectory()
+  const path = join(directory.path, 'database')
+  createDatabase(path)
+  let storage: Storage = openDatabase(path)
+  function rows(sql: string): unknown[][] {
+    using database = new DatabaseSync(path, { readOnly: true })
+    return database
+      .prepare(sql)
+      .all()
+      .map((row) => Object.values(row))
+  }
+  return {
+    get storage() {
+      return storage
+    },
+    receipts: () =>
+      rows('SELECT body FROM receipt ORDER BY boot_epoch, worker, sequence').map(([body]) =>
+        Buffer.from(body as Uint8Array),
+      ),
+    heads: () =>
+      rows('SELECT boot_epoch, worker, sequence, closing FROM receipt_head ORDER BY 1, 2, 3, 4').map((row) =>
+        row.join('/'),
+      ),
+    reopen() {
+      storage[Symbol.dispose]()
+      storage = openDatabase(path)
+      return storage
+    },
+    [Symbol.dispose]() {
+      storage[Symbol.dispose]()
+      directory[Symbol.dispose]()
+    },
+  }
+}
+
+storageContract('SQLite', makeSqlite)
