@@ -60,8 +60,8 @@ export function parsedBy<T>(parse: (text: string) => T, expected: string): (text
   return (text) => {
     try {
       return parse(text)
-    } catch (error) {
-      throw new InvalidArgumentError(`Expected ${expected}.`, error instanceof Error ? { cause: error } : undefined)
+    } catch {
+      throw new InvalidArgumentError(`Expected ${expected}.`)
     }
   }
 }

@@ -165,7 +165,6 @@ export class NetworkServer implements AsyncDisposable {
     session.lastFCntUp = fCnt
     const confirmed = frame.mType === 'confirmed-up'
     if (confirmed) session.dueAck = fCnt
-    if (frame.ack) session.awaitedAck = undefined
     return {
       devEui: session.devEui,
       fPort: frame.fPort,
@@ -203,7 +202,7 @@ export class NetworkServer implements AsyncDisposable {
     })
     const phyPayload = Uint8Array.of(...message, ...downlinkMic(session, fCnt, message))
     session.dueAck = undefined
-    if (confirmed) session.awaitedAck = fCnt
+    if (confirmed) session.lastConfirmedFCntDown = fCnt
     return phyPayload
   }
 
@@ -267,7 +266,7 @@ export class NetworkServer implements AsyncDisposable {
       nextNFCntDown: 0,
       nextAFCntDown: 0,
       dueAck: undefined,
-      awaitedAck: undefined,
+      lastConfirmedFCntDown: undefined,
     }
     const session: NetworkSession = { ...start, ...counters }
     this.#endSessions(session.devEui, (other) => other.lastFCntUp === undefined)

@@ -35,8 +35,8 @@ export interface NetworkSession {
   nextAFCntDown: number
   /** FCntUp of the confirmed uplink that the next downlink acknowledges. */
   dueAck: number | undefined
-  /** FCntDown of the last confirmed downlink, while it has no ACK. */
-  awaitedAck: number | undefined
+  /** FCntDown of the last confirmed downlink, which an ACK of the device is about. */
+  lastConfirmedFCntDown: number | undefined
 }
 
 /** Where an uplink was heard, which a 1.1 MIC covers. */
@@ -62,14 +62,14 @@ export function networkCiphers(keys: NetworkSessionKeys, open: (envelope: KeyEnv
 
 /** The MIC that an uplink must have; `message` is the frame without MIC. */
 export function uplinkMic(
-  { keys, devAddr, awaitedAck = 0 }: NetworkSession,
+  { keys, devAddr, lastConfirmedFCntDown = 0 }: NetworkSession,
   { ack }: DataFrame,
   fCnt: number,
   metadata: UplinkMetadata,
   message: Uint8Array,
 ): Uint8Array {
   if (!keys.optNeg) return dataMic10(keys.fNwkSIntKey, 'up', devAddr, fCnt, message)
-  const inputs = { ...metadata, confFCnt: ack ? awaitedAck : 0, devAddr, fCnt }
+  const inputs = { ...metadata, confFCnt: ack ? lastConfirmedFCntDown : 0, devAddr, fCnt }
   return dataMic11Up(keys.fNwkSIntKey, keys.sNwkSIntKey, inputs, message)
 }
 

@@ -133,8 +133,9 @@ describe.each(KINDS)('a network server and a device of $name', ({ options }) => 
 
     const { nextFCntDown } = ns.receiveUplink(await device.uplink({ ...READING, confirmed: true }))
     expect(nextFCntDown).toBe(is11Session ? 0 : 2)
-    const frmPayload = ownerCrypts(session, 'Down', nextFCntDown, Buffer.from('lock'))
-    const confirmed = { devEui, fPort: 2, fCnt: nextFCntDown, frmPayload, confirmed: true }
+    const fCnt = nextFCntDown + 3
+    const frmPayload = ownerCrypts(session, 'Down', fCnt, Buffer.from('lock'))
+    const confirmed = { devEui, fPort: 2, fCnt, frmPayload, confirmed: true }
     const downlink = await device.handleDownlink(ns.sendDownlink(confirmed))
     expect(downlink).toMatchObject({ confirmed: true, acknowledgedFCntUp: 2 })
     expect(ns.receiveUplink(await device.uplink(READING)).ack).toBe(true)

@@ -83,8 +83,8 @@ export interface ServerStatus {
   readonly devices: number
   readonly waitingOrders: number
   /** The newest ones. */
-  readonly refusedOrders: readonly OrderView[]
-  readonly warnings: readonly string[]
+  readonly refusedOrders: OrderView[]
+  readonly warnings: string[]
 }
 
 export interface DevicePage {
@@ -94,7 +94,7 @@ export interface DevicePage {
 }
 
 export interface DeviceList {
-  readonly devices: readonly DeviceView[]
+  readonly devices: DeviceView[]
   readonly next?: string | undefined
 }
 
@@ -105,9 +105,9 @@ export interface DeviceView {
   readonly macVersion: MacVersion
   readonly keyGeneration: number
   readonly recordVersion: number
-  readonly applicationServers: readonly string[]
+  readonly applicationServers: string[]
   readonly networkIsApplicationServer: boolean
-  readonly networks: readonly NetId[]
+  readonly networks: NetId[]
   /** False for a key made by the HSM that has not left for the device yet. */
   readonly keysDelivered: boolean
   readonly createdAt: string
@@ -118,7 +118,7 @@ export interface DeviceView {
   readonly devNoncesUsed: number
   readonly lastJoin?: SessionView | undefined
   /** Newest first. */
-  readonly sessions: readonly SessionView[]
+  readonly sessions: SessionView[]
 }
 
 export interface SessionView {

@@ -34,8 +34,14 @@ export class AdministrationError extends Error {
 export function toAdministrationError(error: unknown): AdministrationError {
   if (error instanceof AdministrationError) return error
   if (error instanceof HsmError) return new AdministrationError(error.code, error.detail, { cause: error })
-  if (error instanceof StorageError) return new AdministrationError(error.code, undefined, { cause: error })
+  if (error instanceof StorageError) return new AdministrationError(error.code, detailOf(error), { cause: error })
   throw error
+}
+
+/** What the database says of the order itself; its texts about files and pages are for the log of the server. */
+function detailOf({ code, message }: StorageError): string | undefined {
+  const prefix = `${code}: `
+  return REFUSES_ORDER[code] && message.startsWith(prefix) ? message.slice(prefix.length) : undefined
 }
 
 /**

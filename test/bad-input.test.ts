@@ -1,0 +1,338 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { request as httpsRequest } from 'node:https'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bytesToHex } from '@mortise/lorawan'
+import { Installation, type ServerProcess } from './support/installation.ts'
+import { addPeer, AS_ID, enrolDevice, JOIN_EUI, NET_ID, setKek, type TestDevice } from './support/parties.ts'
+
+/** What a network server may throw at the listener. Each refusal changes nothing: the valid request still succeeds after it. */
+
+let installation: Installation
+let server: ServerProcess
+let networkDirectory: string
+let enrolled: TestDevice
+
+beforeAll(async () => {
+  installation = await Installation.create('soft')
+  networkDirectory = await addPeer(installation, 'ns', NET_ID)
+  await addPeer(installation, 'as', AS_ID)
+  await setKek(installation, 'as', AS_ID, 'owner-1')
+  enrolled = await enrolDevice(installation, '1.0.3')
+  server = await installation.serve()
+})
+
+afterAll(async () => {
+  await installation[Symbol.asyncDispose]()
+})
+
+interface HttpResult {
+  readonly status: number
+  readonly type: string
+  readonly body: string
+}
+
+interface PostOptions {
+  readonly directory?: string | undefined
+  readonly headers?: Record<string, string>
+  readonly method?: string
+  readonly path?: string
+}
+
+function post(
+  body: string | Buffer,
+  { directory = networkDirectory, headers = {}, method = 'POST', path = '/' }: PostOptions = {},
+): Promise<HttpResult> {
+  const certificate =
+    directory === ''
+      ? {}
+      : { cert: readFileSync(join(directory, 'cert.pem')), key: readFileSync(join(directory, 'key.pem')) }
+  const ca = readFileSync(join(installation.data, 'ca.pem'))
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      new URL(path, server.biUrl),
+      { method, ca, ...certificate, agent: false, headers },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () => {
+          resolve({
+            status: response.statusCode ?? 0,
+            type: response.headers['content-type'] ?? '',
+            body: Buffer.concat(chunks).toString(),
+          })
+        })
+      },
+    )
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+function resultOf({ body }: HttpResult): string {
+  return (JSON.parse(body) as { Result: { ResultCode: string } }).Result.ResultCode
+}
+
+/** A valid JoinReq with a fresh DevNonce. */
+async function validJoinReq(changes: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
+  return {
+    ProtocolVersion: '1.0',
+    SenderID: NET_ID,
+    ReceiverID: JOIN_EUI,
+    TransactionID: 7,
+    MessageType: 'JoinReq',
+    MACVersion: '1.0.3',
+    PHYPayload: bytesToHex(await enrolled.device.joinRequest()),
+    DevEUI: enrolled.device.identity.devEui,
+    DevAddr: '26000001',
+    DLSettings: '00',
+    RxDelay: 1,
+    ...changes,
+  }
+}
+
+/** The state of the device as the API shows it: what must not change. */
+async function deviceState(): Promise<unknown> {
+  return await installation.json('device', 'show', enrolled.device.identity.devEui)
+}
+
+async function expectStillJoins(): Promise<void> {
+  expect(resultOf(await post(JSON.stringify(await validJoinReq())))).toBe('Success')
+}
+
+describe('Backend Interfaces listener: bodies', () => {
+  test.each<[string, (valid: string) => string | Buffer, number, string]>([
+    ['empty', () => '', 400, 'MalformedMessage'],
+    ['not JSON', () => 'hello', 400, 'MalformedMessage'],
+    ['truncated', (valid) => valid.slice(0, -20), 400, 'MalformedMessage'],
+    ['a list', (valid) => `[${valid}]`, 400, 'MalformedMessage'],
+    ['null', () => 'null', 400, 'MalformedMessage'],
+    ['not UTF-8', () => Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), 400, 'MalformedMessage'],
+    ['no MessageType', (valid) => valid.replace('"MessageType":"JoinReq",', ''), 400, 'MalformedRequest'],
+    ['oversized', (valid) => valid.replace('{', `{"Padding":"${'x'.repeat(70_000)}",`), 400, 'MalformedMessage'],
+    [
+      'deeply nested',
+      (valid) => valid.replace('{', `{"A":${'['.repeat(5000)}${']'.repeat(5000)},`),
+      200,
+      'MalformedRequest',
+    ],
+    ['a member twice', (valid) => valid.replace('"RxDelay":1', '"RxDelay":1,"RxDelay":2'), 200, 'MalformedRequest'],
+    ['unknown message type', (valid) => valid.replace('"JoinReq"', '"WishReq"'), 200, 'MalformedRequest'],
+    [
+      'protocol version 1.2',
+      (valid) => valid.replace('"ProtocolVersion":"1.0"', '"ProtocolVersion":"1.2"'),
+      200,
+      'InvalidProtocolVersion',
+    ],
+    ['PHYPayload not hex', (valid) => valid.replace(/"PHYPayload":"../, '"PHYPayload":"zz'), 200, 'MalformedRequest'],
+    ['PHYPayload too short', (valid) => valid.replace(/"PHYPayload":"../, '"PHYPayload":"'), 200, 'FrameSizeError'],
+    ['DevAddr of the wrong type', (valid) => valid.replace('"26000001"', '26000001'), 200, 'MalformedRequest'],
+    ['RxDelay 16', (valid) => valid.replace('"RxDelay":1', '"RxDelay":16'), 200, 'MalformedRequest'],
+    ['RxDelay of the wrong type', (valid) => valid.replace('"RxDelay":1', '"RxDelay":[1]'), 200, 'MalformedRequest'],
+    [
+      'CFList of 15 bytes',
+      (valid) => valid.replace('"RxDelay":1', `"RxDelay":1,"CFList":"${'00'.repeat(15)}"`),
+      200,
+      'MalformedRequest',
+    ],
+    [
+      'DevEUI that is not the frame’s',
+      (valid) => valid.replace(/"DevEUI":"../, '"DevEUI":"00'),
+      200,
+      'MalformedRequest',
+    ],
+  ])('%s: answered, and nothing changes', async (_name, spoil, status, result) => {
+    const before = await deviceState()
+    const answer = await post(spoil(JSON.stringify(await validJoinReq({ DevEUI: enrolled.device.identity.devEui }))))
+    expect([answer.status, answer.type]).toEqual([status, 'application/json'])
+    expect(resultOf(answer)).toBe(result)
+    expect(await deviceState()).toEqual(before)
+    await expectStillJoins()
+  })
+
+  test.each(['text/plain', 'application/json; charset=utf-8', ''])('Content-Type %j is tolerated', async (type) => {
+    const headers = type === '' ? {} : { 'Content-Type': type }
+    expect(resultOf(await post(JSON.stringify(await validJoinReq()), { headers }))).toBe('Success')
+  })
+
+  test('another path and another method get JSON, not a broken client', async () => {
+    const body = JSON.stringify(await validJoinReq())
+    expect((await post(body, { path: '/elsewhere' })).status).toBe(404)
+    expect((await post('', { method: 'GET' })).status).toBe(405)
+    await expectStillJoins()
+  })
+
+  test('a client that breaks off in the middle of a body harms nobody', async () => {
+    const { hostname, port } = new URL(server.biUrl)
+    const certificate = {
+      cert: readFileSync(join(networkDirectory, 'cert.pem')),
+      key: readFileSync(join(networkDirectory, 'key.pem')),
+    }
+    const ca = readFileSync(join(installation.data, 'ca.pem'))
+    const socket = connect({ host: hostname, port: Number(port), ca, ...certificate })
+    await new Promise<void>((resolve) => socket.once('secureConnect', resolve))
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"ProtocolVersion"')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    socket.destroy()
+    await expectStillJoins()
+  })
+})
+
+describe('Backend Interfaces listener: callers', () => {
+  test('no certificate, a stranger’s certificate, an expired one: UnknownSender', async () => {
+    const stranger = selfSigned('stranger', 365)
+    const valid = JSON.stringify(await validJoinReq())
+    expect(resultOf(await post(valid, { directory: '' }))).toBe('UnknownSender')
+    expect(resultOf(await post(valid, { directory: stranger }))).toBe('UnknownSender')
+    await expectStillJoins()
+  })
+
+  test('a peer’s own certificate admits it until it expires', async () => {
+    const own = selfSigned('own', 365)
+    await installation.mortise('peer', 'add', 'ns', '--net-id', '00002a', '--certificate', join(own, 'cert.pem'))
+    const fromOwn = JSON.stringify(await validJoinReq({ SenderID: '00002a' }))
+    expect(resultOf(await post(fromOwn, { directory: own }))).toBe('NoRoamingAgreement')
+    const expired = selfSigned('expired', -1)
+    const refused = await installation.try(
+      'peer',
+      'add',
+      'ns',
+      '--net-id',
+      '00002b',
+      '--certificate',
+      join(expired, 'cert.pem'),
+    )
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(/expired/)
+  })
+
+  test('SenderID that is not the certificate’s: UnknownSender, and with its own: Success', async () => {
+    const before = await deviceState()
+    expect(resultOf(await post(JSON.stringify(await validJoinReq({ SenderID: '000014' }))))).toBe('UnknownSender')
+    expect(await deviceState()).toEqual(before)
+    await expectStillJoins()
+  })
+
+  test('a disabled peer: UnknownSender within a second', async () => {
+    const directory = await addPeer(installation, 'ns', '00002c')
+    const request = JSON.stringify(await validJoinReq({ SenderID: '00002c' }))
+    expect(resultOf(await post(request, { directory }))).toBe('NoRoamingAgreement')
+    await installation.mortise('peer', 'disable', 'ns', '--net-id', '00002c')
+    expect(resultOf(await post(request, { directory }))).toBe('UnknownSender')
+  })
+})
+
+describe('Backend Interfaces listener: joins', () => {
+  test('an unknown DevEUI, a forged MIC, a used DevNonce: each its own result', async () => {
+    const stranger = Buffer.from(bytesToHex(await enrolled.device.joinRequest()), 'hex')
+    stranger.fill(0x42, 9, 17)
+    const unknown = await validJoinReq({ PHYPayload: stranger.toString('hex'), DevEUI: '42'.repeat(8) })
+    expect(resultOf(await post(JSON.stringify(unknown)))).toBe('UnknownDevEUI')
+    const forged = await validJoinReq()
+    forged['PHYPayload'] = String(forged['PHYPayload']).slice(0, -8) + '00000000'
+    expect(resultOf(await post(JSON.stringify(forged)))).toBe('MICFailed')
+    const valid = await validJoinReq()
+    expect(resultOf(await post(JSON.stringify(valid)))).toBe('Success')
+    expect(resultOf(await post(JSON.stringify({ ...valid, DevAddr: '26000002' })))).toBe('JoinReqFailed')
+    expect(resultOf(await post(JSON.stringify({ ...valid, ProtocolVersion: '1.1', DevAddr: '26000002' })))).toBe(
+      'FrameReplayed',
+    )
+    const twice = [await post(JSON.stringify(valid)), await post(JSON.stringify({ ...valid, TransactionID: 8 }))]
+    expect(twice.map(resultOf)).toEqual(['Success', 'Success'])
+    expect(twice[1]?.body.replace('"TransactionID":8', '"TransactionID":7')).toBe(twice[0]?.body)
+  })
+
+  test('a device whose owner has allowed no network, and one whose application server has no KEK', async () => {
+    const lonely = await enrolDevice(installation, '1.0.3', { networks: [] })
+    const keyless = await enrolDevice(installation, '1.0.3', { as: 'no.kek.example' })
+    for (const [{ device }, result] of [
+      [lonely, 'ActivationDisallowed'],
+      [keyless, 'JoinReqFailed'],
+    ] as const) {
+      const frame = bytesToHex(await device.joinRequest())
+      const request = await validJoinReq({ PHYPayload: frame, DevEUI: device.identity.devEui })
+      expect(resultOf(await post(JSON.stringify(request)))).toBe(result)
+    }
+    await expectStillJoins()
+  })
+
+  test('the same new join twice at once: one answer', async () => {
+    const body = JSON.stringify(await validJoinReq())
+    const answers = await Promise.all(Array.from({ length: 8 }, () => post(body)))
+    expect(new Set(answers.map((answer) => answer.body)).size).toBe(1)
+    expect(resultOf(answers[0]!)).toBe('Success')
+  })
+})
+
+/** A certificate made by OpenSSL, outside Mortise. */
+function selfSigned(name: string, days: number): string {
+  const directory = join(installation.root, `${name}-${randomBytes(4).toString('hex')}`)
+  mkdirSync(directory)
+  const validity =
+    days > 0 ? ['-days', String(days)] : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z']
+  const files = ['-keyout', join(directory, 'key.pem'), '-out', join(directory, 'cert.pem')]
+  const options = [
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-subj',
+    `/CN=${name}`,
+  ]
+  if (days > 0) execFileSync('openssl', ['req', ...options, ...files, ...validity], { stdio: 'pipe' })
+  else makeExpired(directory, name)
+  return directory
+}
+
+/** OpenSSL 3.0 sets a date in the past only through `openssl ca`. */
+function makeExpired(directory: string, name: string): void {
+  const key = join(directory, 'key.pem')
+  const request = join(directory, 'request.pem')
+  const run = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: directory })
+  run(
+    'req',
+    '-new',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    key,
+    '-out',
+    request,
+  )
+  execFileSync(
+    'sh',
+    [
+      '-c',
+      'touch index.txt && echo 01 > serial && printf "[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\nnew_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n" > ca.cnf',
+    ],
+    { cwd: directory },
+  )
+  run(
+    'ca',
+    '-config',
+    'ca.cnf',
+    '-selfsign',
+    '-keyfile',
+    key,
+    '-in',
+    request,
+    '-out',
+    join(directory, 'cert.pem'),
+    '-batch',
+    '-notext',
+    '-startdate',
+    '20200101000000Z',
+    '-enddate',
+    '20200102000000Z',
+  )
+}
