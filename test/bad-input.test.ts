@@ -220,7 +220,7 @@ describe('Backend Interfaces listener: callers', () => {
     const directory = await addPeer(installation, 'ns', '00002c')
     const request = JSON.stringify(await validJoinReq({ SenderID: '00002c' }))
     expect(resultOf(await post(request, { directory }))).toBe('NoRoamingAgreement')
-    await installation.mortise('peer', 'disable', 'ns', '--net-id', '00002c')
+    await installation.mortise('peer', 'disable', '00002c', '--yes')
     expect(resultOf(await post(request, { directory }))).toBe('UnknownSender')
   })
 })

@@ -71,7 +71,7 @@ export function parseMessage(body: Uint8Array): ParsedMessage {
 
   const { members } = json
   const type = members['MessageType']
-  if (typeof type !== 'string' || type === '') return unreadable('MessageType is missing.')
+  if (typeof type !== 'string' || type === '') return unreadable('MessageType is missing.', readHeader('', members))
   if (ANSWER_OR_NOTIFICATION.test(type)) return { kind: 'ignored' }
 
   const header = readHeader(type, members)
@@ -156,8 +156,11 @@ function readToken(value: unknown): string | undefined {
 }
 
 /** Nothing to address an answer to: the one case for HTTP 400. */
-function unreadable(description: string): ParsedMessage {
-  const header: PartialHeader = { protocolVersion: HIGHEST_PROTOCOL_VERSION }
+/** Without a message type there is nothing to answer in kind; what else was legible is echoed. */
+function unreadable(
+  description: string,
+  header: PartialHeader = { protocolVersion: HIGHEST_PROTOCOL_VERSION },
+): ParsedMessage {
   return { kind: 'malformed', httpStatus: 400, result: 'Malformed', description, header }
 }
 

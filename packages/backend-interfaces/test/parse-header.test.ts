@@ -82,15 +82,25 @@ describe('a body of which nothing can be made is answered with HTTP 400', () => 
     ['not UTF-8', Buffer.from(insertMember('"x":"\xff"'), 'latin1')],
     ['UTF-16', Buffer.from(TEXT, 'utf16le')],
     ['a surrogate as UTF-8', Buffer.from([0x7b, 0x22, 0xed, 0xa0, 0x80, 0x22, 0x3a, 0x31, 0x7d])],
-    ['no MessageType', bytesOf('{"ProtocolVersion":"1.0"}')],
-    ['an empty MessageType', bytesOf(JSON.stringify(withMembers(JOIN_REQ, { MessageType: '' })))],
-    ['a MessageType that is no string', bytesOf(JSON.stringify(withMembers(JOIN_REQ, { MessageType: 7 })))],
   ])('%s', (_, body) => {
     const refused = refusedMessage(body)
     expect(refused).toMatchObject({ httpStatus: 400, result: 'Malformed', header: { protocolVersion: '1.1' } })
     expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description))).toEqual({
       ProtocolVersion: '1.1',
       Result: { ResultCode: 'MalformedMessage', Description: refused.description },
+    })
+  })
+
+  it.each<[string, Uint8Array]>([
+    ['no MessageType', bytesOf('{"ProtocolVersion":"1.0"}')],
+    ['an empty MessageType', bytesOf(JSON.stringify(withMembers(JOIN_REQ, { MessageType: '' })))],
+    ['a MessageType that is no string', bytesOf(JSON.stringify(withMembers(JOIN_REQ, { MessageType: 7 })))],
+  ])('%s: in the version that it named', (_, body) => {
+    const refused = refusedMessage(body)
+    expect(refused).toMatchObject({ httpStatus: 400, result: 'Malformed', header: { protocolVersion: '1.0' } })
+    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description))).toMatchObject({
+      ProtocolVersion: '1.0',
+      Result: { ResultCode: 'MalformedRequest' },
     })
   })
 

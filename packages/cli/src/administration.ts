@@ -14,7 +14,10 @@ const RETRY_MS = 100
 /** Always among the names of the certificate, wherever the server listens. */
 const LOCAL_SERVER_NAME = 'localhost'
 
-export type OpenAdministration = Administration & AsyncDisposable
+export interface OpenAdministration extends Administration, AsyncDisposable {
+  /** Whether a server runs, which carries orders out at once when its HSM is ready. */
+  readonly online: boolean
+}
 
 /**
  * The API of a running server, or the directory itself under its lock when none runs.
@@ -54,7 +57,7 @@ async function openRunningServer(options: ServerOptions): Promise<OpenAdministra
 
 function openUnlessLocked(data: string): OpenAdministration | undefined {
   try {
-    return openLocalAdministration(data)
+    return Object.assign(openLocalAdministration(data), { online: false })
   } catch (error) {
     if (errorCode(error) === 'database_locked') return undefined
     throw error

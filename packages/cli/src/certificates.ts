@@ -23,7 +23,7 @@ export interface CertificateAndKey {
 /** Makes a CA of its own, for ten years. */
 export async function createCa(name: string): Promise<CertificateAndKey> {
   const keys = await generateKeys()
-  const subject = [{ CN: [name] }]
+  const subject = commonName(name)
   const certificate = await x509.X509CertificateGenerator.create({
     ...common(CA_DAYS),
     subject,
@@ -44,7 +44,10 @@ export async function issueServerCertificate(
   ca: CertificateAndKey,
   names: readonly [string, ...string[]],
 ): Promise<CertificateAndKey> {
-  const alternatives = names.map((name) => ({ type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const), value: name }))
+  const alternatives = names.map((name) => ({
+    type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const),
+    value: name,
+  }))
   return await issueLeaf(ca, names[0], [
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
     new x509.SubjectAlternativeNameExtension(alternatives),
@@ -70,7 +73,7 @@ async function issueLeaf(
   const keys = await generateKeys()
   const certificate = await x509.X509CertificateGenerator.create({
     ...common(LEAF_DAYS),
-    subject: [{ CN: [name] }],
+    subject: commonName(name),
     issuer: issuer.subjectName.toJSON(),
     publicKey: keys.publicKey,
     signingKey: await importKey(ca.privateKey),
@@ -83,6 +86,11 @@ async function issueLeaf(
     ],
   })
   return { certificate: pem(certificate), privateKey: await exportKey(keys.privateKey) }
+}
+
+/** As an object: in a text, quotation marks and commas would be syntax. */
+function commonName(name: string): x509.JsonName {
+  return [{ CN: [{ utf8String: name }] }]
 }
 
 function common(days: number): x509.X509CertificateCreateParamsBase {

@@ -119,7 +119,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   database_corrupt: { message: 'the database is damaged', hint: 'restore a backup; nothing was changed' },
   database_missing: { message: 'there is no database here', hint: 'is --data the right directory?' },
-  unauthorized: {
+  unauthenticated: {
     message: 'the server does not accept the API key',
     hint: 'give the right one with --api-key-file; `mortise api-key create` on the server makes a new one',
   },

@@ -9,7 +9,10 @@ export const netIdOption = parsedBy(parseNetId, 'a NetID of 6 hexadecimal digits
 export const nsIdOption = parsedBy(parseNsId, 'an NSID of 16 hexadecimal digits')
 export const macVersionOption = parsedBy(parseMacVersion, `one of ${MAC_VERSIONS.join(', ')}`)
 export const asIdOption = parsedBy(parseAsId, `an AS-ID of 1 to ${MAX_AS_ID_BYTES} printable characters, no spaces`)
-export const labelOption = parsedBy(parseLabel, `a label of 1 to ${MAX_KEK_LABEL_BYTES} printable characters, no spaces`)
+export const labelOption = parsedBy(
+  parseLabel,
+  `a label of 1 to ${MAX_KEK_LABEL_BYTES} printable characters, no spaces`,
+)
 
 /** An AS-ID: printable ASCII without spaces. @throws Error */
 export function parseAsId(text: string): string {

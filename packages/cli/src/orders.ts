@@ -82,17 +82,20 @@ export class OrderDesk {
     const thumbprint = hsm.importKeyThumbprint
     // Sealed to the pinned key, the keys would be lost on another HSM; and the server may not choose the key.
     if (thumbprint !== undefined && thumbprint !== this.#operator.hsm.importKeyThumbprint)
-      throw new CliError('import_key_mismatch', 'the server shows another HSM than the one pinned beside the operator key', {
-        hint: 'check --data, --url and --operator-key-file; if they are right, do not send keys to this server',
-      })
+      throw new CliError(
+        'import_key_mismatch',
+        'the server shows another HSM than the one pinned beside the operator key',
+        {
+          hint: 'check --data, --url and --operator-key-file; if they are right, do not send keys to this server',
+        },
+      )
     return nextSequence
   }
 }
 
 /** A sentence about what became of an order. */
-export function outcome(report: OrderReport): string {
-  return report.state === 'adopted'
-    ? 'It is in effect.'
-    : `It waits as order ${report.orderId} and takes effect when the server next starts with its HSM unsealed; ` +
-        '`mortise status` shows what became of it.'
+export function outcome({ state, orderId }: OrderReport, { online }: { readonly online: boolean }): string {
+  if (state === 'adopted') return 'It is in effect.'
+  const when = online ? 'as soon as the HSM is ready' : 'when the server next starts with its HSM unsealed'
+  return `It waits as order ${orderId} and takes effect ${when}; \`mortise status\` shows what became of it.`
 }

@@ -16,6 +16,8 @@ import { openDatabase, type Storage } from './storage/index.ts'
 export interface RunningServer {
   readonly biAddress: { readonly host: string; readonly port: number }
   readonly apiAddress: { readonly host: string; readonly port: number }
+  /** Resolves when {@link stop} is done. */
+  readonly stopped: Promise<void>
   /** Answers what is in flight, makes the last receipts durable, and lets the HSM process end. */
   stop(): Promise<void>
 }
@@ -49,7 +51,12 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   writeServerFile(directory, biAddress, apiAddress)
   cleanup.defer(() => rmSync(directory.serverFile, { force: true }))
   const running = cleanup.move()
-  return { biAddress, apiAddress, stop: () => running.disposeAsync() }
+  const { promise: stopped, resolve } = Promise.withResolvers<undefined>()
+  const stop = async (): Promise<void> => {
+    await running.disposeAsync()
+    resolve(undefined)
+  }
+  return { biAddress, apiAddress, stopped, stop }
 }
 
 /** The client of the trust boundary, the process behind it if the server starts one, and what is known of its receipts. */

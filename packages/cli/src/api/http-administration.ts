@@ -39,6 +39,7 @@ type Method = 'GET' | 'POST' | 'DELETE'
 
 /** The management API of a running server, over TLS. */
 export class HttpAdministration implements Administration, AsyncDisposable {
+  readonly online = true
   readonly #options: HttpAdministrationOptions
   readonly #agent: Agent
 

@@ -76,8 +76,8 @@ async function enrol(stage: Stage, narrator: Narrator, devices: number): Promise
   rmSync(file)
   const versions = fleet.map(({ identity }) => identity.macVersion)
   narrator.say(`LoRaWAN versions: ${[...new Set(versions)].join(', ')}; the file with their keys is deleted`)
-  const again = await refusal(stage.secureElement.takeRootKeysForProvisioning(first(fleet).identity.devEui))
-  narrator.show(again === 'root_keys_taken', 'a secure element gives its root keys out once, and never again')
+  const again = await refusalOf(stage.secureElement.takeRootKeysForProvisioning(first(fleet).identity.devEui))
+  narrator.show(again?.code === 'root_keys_taken', 'a secure element gives its root keys out once, and never again')
   return fleet
 }
 
@@ -98,7 +98,11 @@ async function activate({ fleet, network, application }: Cast, narrator: Narrato
       `${devEui} (LoRaWAN ${macVersion}) joined as ${activation.text('devAddr')}; AppSKey wrapped under "${appSKey.kekLabel}"`,
     )
   }
-  narrator.show(true, `${fleet.length} secure elements accepted their join-accept; the owner opened every AppSKey`)
+  const joined = fleet.filter((device) => device.session !== undefined).length
+  narrator.show(
+    joined === fleet.length,
+    `${joined} secure elements accepted their join-accept; the owner opened every AppSKey`,
+  )
 }
 
 async function sendReadings({ fleet, network, application }: Cast, narrator: Narrator): Promise<void> {
@@ -122,7 +126,7 @@ async function sendReadings({ fleet, network, application }: Cast, narrator: Nar
     if (uplink.flag('confirmed')) await acknowledge(network, device)
   }
   narrator.table(rows)
-  narrator.show(true, 'the network delivered ciphertext, and only the owner read it')
+  narrator.show(rows.length === fleet.length + 1, 'the network delivered ciphertext, and only the owner read it')
   const everything = JSON.stringify(
     (await network.request('seen')).objects('entries').map((entry) => entry.text('text')),
   )
@@ -177,11 +181,8 @@ async function fetchByName({ fleet, network, application, otherApplication }: Ca
     fetched.text('appSKeyFrom') === 'join-server',
     `"${OWNER}" fetched the AppSKey of session ${session.sessionKeyId}`,
   )
-  const stranger = await refusal(otherApplication.request('activate', session))
-  narrator.show(
-    stranger !== undefined,
-    `"${OTHER_OWNER}" asked for the same session and was refused (${stranger ?? ''})`,
-  )
+  const stranger = await refusalOf(otherApplication.request('activate', session))
+  showRefused(narrator, `"${OTHER_OWNER}" asks for the same session`, stranger, 'ActivationDisallowed')
 }
 
 async function refuseJoins({ fleet, network, otherNetwork }: Cast, narrator: Narrator): Promise<void> {
@@ -190,20 +191,24 @@ async function refuseJoins({ fleet, network, otherNetwork }: Cast, narrator: Nar
   const { macVersion } = device.identity
   const used = bytesToHex(await device.joinRequest())
   await network.request('activate', { phyPayload: used, macVersion })
-  const replayed = await refusal(network.request('activate', { phyPayload: used, macVersion }))
-  narrator.show(replayed === 'join_refused', 'a recorded join-request, played again under a new DevAddr: refused')
+  const replayed = await refusalOf(network.request('activate', { phyPayload: used, macVersion }))
+  showRefused(narrator, 'a recorded join-request, played again under a new DevAddr', replayed, 'JoinReqFailed')
 
   const forged = Buffer.from(await device.joinRequest())
   forged.writeUInt8(forged.readUInt8(22) ^ 1, 22)
-  const wrongMic = await refusal(network.request('activate', { phyPayload: bytesToHex(forged), macVersion }))
-  narrator.show(wrongMic === 'join_refused', 'a join-request with a forged MIC: refused')
+  const wrongMic = await refusalOf(network.request('activate', { phyPayload: bytesToHex(forged), macVersion }))
+  showRefused(narrator, 'a join-request with a forged MIC', wrongMic, 'MICFailed')
 
   const elsewhere = bytesToHex(await device.joinRequest())
-  const notAllowed = await refusal(otherNetwork.request('activate', { phyPayload: elsewhere, macVersion }))
-  narrator.show(notAllowed === 'join_refused', `network ${OTHER_NETWORK}, which the owner did not allow: refused`)
+  const notAllowed = await refusalOf(otherNetwork.request('activate', { phyPayload: elsewhere, macVersion }))
+  const stranger = `a join through network ${OTHER_NETWORK}, which the owner did not allow`
+  showRefused(narrator, stranger, notAllowed, 'NoRoamingAgreement')
   const allowed = await network.request('activate', { phyPayload: elsewhere, macVersion })
-  await device.handleJoinAccept(allowed.bytes('phyPayload'))
-  narrator.show(true, `the same join-request through network ${NETWORK}: accepted (the refusals used nothing up)`)
+  const { joinNonce } = await device.handleJoinAccept(allowed.bytes('phyPayload'))
+  narrator.show(
+    joinNonce > 1,
+    `the same join-request through network ${NETWORK}: accepted, so the refusals used nothing up`,
+  )
 }
 
 async function refuseKeys(stage: Stage, { fleet }: Cast, narrator: Narrator): Promise<void> {
@@ -237,16 +242,27 @@ function tellWhoHoldsWhat(narrator: Narrator): void {
   ])
 }
 
-/** The code with which something was refused; undefined when it was not. */
-async function refusal(attempt: Promise<unknown>): Promise<string | undefined> {
+interface Refusal {
+  readonly code: string
+  readonly message: string
+}
+
+/** How something was refused; undefined when it was not. */
+async function refusalOf(attempt: Promise<unknown>): Promise<Refusal | undefined> {
   try {
     await attempt
     return undefined
   } catch (error) {
-    if (error instanceof CommandError) return error.code
-    if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
+    if (error instanceof CommandError) return error
+    if (error instanceof Error && 'code' in error && typeof error.code === 'string')
+      return { code: error.code, message: error.message }
     throw error
   }
+}
+
+/** A refusal by the join server, with the result code that was expected. */
+function showRefused(narrator: Narrator, attempt: string, refusal: Refusal | undefined, resultCode: string): void {
+  narrator.show(refusal?.message.includes(resultCode) === true, `${attempt}: refused (${resultCode})`)
 }
 
 function kekOf(records: ReadonlyMap<string, Buffer>, asId: string): Buffer {

@@ -88,7 +88,8 @@ function readEntry(line: number, text: string): ReadEntry {
 }
 
 function invalidFile(path: string, faults: readonly LineFault[]): CliError {
-  const many = faults.length === MAX_REPORTED_FAULTS ? `the first ${MAX_REPORTED_FAULTS} faults` : counted(faults.length, 'fault')
+  const many =
+    faults.length === MAX_REPORTED_FAULTS ? `the first ${MAX_REPORTED_FAULTS} faults` : counted(faults.length, 'fault')
   const lines = faults.map(({ line, message }) => `\n  ${path}:${line}: ${message}`).join('')
   return new CliError('device_file_invalid', `no device was added; ${many}:${lines}`, {
     hint: 'mend these lines and run the command again',

@@ -112,6 +112,7 @@ function newState(
     labels: new Map(),
     kekVersions: new Map(),
     lastSequence: new Map(),
+    lastWorker: 0,
     unacknowledged: [],
   }
 }

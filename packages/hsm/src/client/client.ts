@@ -57,7 +57,7 @@ export class HsmClient {
   #welcome: Welcome | undefined
   #closed = false
   #loop: Promise<void>
-  #wake: (() => void) | undefined
+  readonly #waiting = new Set<() => void>()
 
   constructor(options: HsmClientOptions) {
     this.#options = options
@@ -107,12 +107,17 @@ export class HsmClient {
 
   /** Says up to where a chain's receipts are durable in the database. */
   acknowledgeReceipts(acknowledged: ReceiptAcknowledgement): void {
-    this.#send(FRAME.acknowledgeReceipts, encodeReceiptAcknowledgement(acknowledged))
+    const { bootEpoch, worker } = acknowledged
+    const own = [...this.#connections].find(
+      ({ welcome }) => welcome.worker === worker && welcome.bootEpoch === bootEpoch,
+    )
+    // Another worker passes it on: the chain's own one may be gone, or have its connection elsewhere.
+    this.#send(FRAME.acknowledgeReceipts, encodeReceiptAcknowledgement(acknowledged), own)
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#wake?.()
+    this.#wakeAll()
     for (const connection of this.#connections) connection.close()
     await this.#loop
   }
@@ -146,11 +151,9 @@ export class HsmClient {
   }
 
   /** Fire and forget: what is lost with a connection is said again after the next one. */
-  #send(type: FrameType, payload: Buffer): void {
-    for (const connection of this.#connections) {
-      connection.send(type, 0, payload)
-      return
-    }
+  #send(type: FrameType, payload: Buffer, preferred?: HsmConnection): void {
+    const connection = preferred ?? this.#connections.values().next().value
+    connection?.send(type, 0, payload)
   }
 
   async #keepConnected(): Promise<void> {
@@ -170,7 +173,7 @@ export class HsmClient {
         onClosed: (closed) => {
           this.#connections.delete(closed)
           if (this.#connections.size === 0) this.#setState('connecting')
-          this.#wake?.()
+          this.#wakeAll()
         },
       })
       this.#opened(connection)
@@ -189,7 +192,7 @@ export class HsmClient {
     this.#connections.add(connection)
     this.#welcome = connection.welcome
     this.#setState(this.#options.knownEpoch() > connection.welcome.epoch ? 'rolled-back' : 'ready')
-    this.#wake?.()
+    this.#wakeAll()
   }
 
   /** Looks at the epoch again: after the operator accepted it, connections are made anew. */
@@ -210,20 +213,20 @@ export class HsmClient {
     this.#options.onState(state)
   }
 
+  #wakeAll(): void {
+    for (const wake of this.#waiting) wake()
+  }
+
   /** Resolves when connections changed, or after `ms`. */
   #changed(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const previous = this.#wake
-      const timer = setTimeout(done, ms)
-      function done(): void {
+      const done = (): void => {
         clearTimeout(timer)
-        previous?.()
+        this.#waiting.delete(done)
         resolve()
       }
-      this.#wake = () => {
-        this.#wake = undefined
-        done()
-      }
+      const timer = setTimeout(done, ms)
+      this.#waiting.add(done)
     })
   }
 }

@@ -5,6 +5,7 @@ import { HsmError } from '../errors.ts'
 
 const REQUEST_TIMEOUT_MS = 5000
 const ORDER_TIMEOUT_MS = 60_000
+const HELLO_ID = 1
 
 /** The connection broke before an answer came: what was asked may have been done. */
 export class ConnectionLostError extends Error {
@@ -53,20 +54,21 @@ export class HsmConnection {
     const socket = connect(path)
     const pending = new Map<number, Pending>()
     receiveFrames(socket, pending, events)
-    const welcome = await new Promise<Buffer>((resolve, reject) => {
-      const deadline = Date.now() + REQUEST_TIMEOUT_MS
-      pending.set(0, { expected: FRAME.welcome, resolve, reject, deadline })
-      pending.set(1, { expected: FRAME.welcome, resolve, reject, deadline })
-      socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy())
-      socket.on('connect', () => socket.write(encodeFrame(FRAME.hello, 1, encodeHello({ knownEpoch }))))
-    })
-    socket.setTimeout(0)
-    pending.delete(0)
-    pending.delete(1)
-    const connection = new HsmConnection(socket, pending, decodeWelcome(welcome), () => {
-      events.onClosed(connection)
-    })
-    return connection
+    try {
+      const welcome = await new Promise<Buffer>((resolve, reject) => {
+        pending.set(HELLO_ID, { expected: FRAME.welcome, resolve, reject, deadline: Date.now() + REQUEST_TIMEOUT_MS })
+        socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy())
+        socket.on('connect', () => socket.write(encodeFrame(FRAME.hello, HELLO_ID, encodeHello({ knownEpoch }))))
+      })
+      socket.setTimeout(0)
+      const connection = new HsmConnection(socket, pending, decodeWelcome(welcome), () => {
+        events.onClosed(connection)
+      })
+      return connection
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
   }
 
   get inFlight(): number {
@@ -131,19 +133,27 @@ function receiveFrames(socket: Socket, pending: Map<number, Pending>, events: Co
   // 'close' follows, with everything that waits.
   socket.on('error', () => undefined)
   socket.on('close', () => {
-    for (const { reject } of pending.values()) reject(new ConnectionLostError())
-    pending.clear()
+    refuseAll(pending, new ConnectionLostError())
   })
 }
 
 function settle(pending: Map<number, Pending>, frame: Frame, events: ConnectionEvents): void {
-  const request = pending.get(frame.requestId)
-  if (request === undefined) {
-    if (frame.requestId === 0) events.onPush(frame)
+  if (frame.requestId === 0) {
+    if (frame.type === FRAME.refused) refuseAll(pending, decodeRefusal(frame.payload))
+    else events.onPush(frame)
     return
   }
+  const request = pending.get(frame.requestId)
+  // Its time was up: the receipts of what was done come again by themselves.
+  if (request === undefined) return
   pending.delete(frame.requestId)
   if (frame.type === request.expected) request.resolve(frame.payload)
   else if (frame.type === FRAME.refused) request.reject(decodeRefusal(frame.payload))
   else request.reject(new HsmError('frame_malformed', 'unexpected answer'))
+}
+
+/** The other side speaks of the connection, not of one request: sealed, busy, or a stream that it cannot read. */
+function refuseAll(pending: Map<number, Pending>, error: Error): void {
+  for (const { reject } of pending.values()) reject(error)
+  pending.clear()
 }

@@ -1,4 +1,3 @@
-import { HsmError } from '../errors.ts'
 import { SESSION_KEY_ID_BYTES } from '../records/session-record.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
@@ -71,7 +70,7 @@ export function decodeJoinCommand(payload: Buffer): JoinCommand {
     joinNonce: reader.uint32(),
     nsKekRecord: reader.optionalBytes(),
     asKekRecord: reader.optionalBytes(),
-    appSKeyToNetwork: readFlag(reader),
+    appSKeyToNetwork: reader.flag(),
   }
   reader.end()
   return command
@@ -92,7 +91,7 @@ export function decodeJoinAnswer(payload: Buffer): JoinAnswer {
   const reader = new WireReader(payload)
   const answer: JoinAnswer = {
     phyPayload: reader.bytes(),
-    networkKeys: Array.from({ length: reader.uint8() }, () => reader.bytes()),
+    networkKeys: reader.list(reader.uint8(), () => reader.bytes()),
     appSKey: reader.optionalBytes(),
     sessionKeyId: reader.fixed(SESSION_KEY_ID_BYTES),
     sessionRecord: reader.bytes(),
@@ -117,10 +116,4 @@ export function decodeVerifyJoinRequest(payload: Buffer): VerifyJoinRequestComma
   const command = { deviceRecord: reader.bytes(), phyPayload: reader.bytes() }
   reader.end()
   return command
-}
-
-function readFlag(reader: WireReader): boolean {
-  const value = reader.uint8()
-  if (value > 1) throw new HsmError('frame_malformed', 'flag')
-  return value === 1
 }

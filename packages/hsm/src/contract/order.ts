@@ -45,12 +45,12 @@ export function decodeApplyOrder(payload: Buffer): ApplyOrderCommand {
   const text = reader.bytes()
   const signatureCount = reader.uint8()
   if (signatureCount > MAX_SIGNATURES) throw new HsmError('frame_malformed', 'signatures')
-  const signatures = Array.from({ length: signatureCount }, () => ({
+  const signatures = reader.list(signatureCount, () => ({
     signer: reader.fixed(16),
     signature: reader.fixed(64),
   }))
   const envelope = reader.optionalBytes()
-  const records = Array.from({ length: reader.uint16() }, () => reader.bytes())
+  const records = reader.list(reader.uint16(), () => reader.bytes())
   reader.end()
   return { text, signatures, envelope, records }
 }
@@ -67,10 +67,10 @@ export function encodeAppliedOrder(answer: AppliedOrder): Buffer {
 
 export function decodeAppliedOrder(payload: Buffer): AppliedOrder {
   const reader = new WireReader(payload)
-  const changes = Array.from(
-    { length: reader.uint16() },
+  const changes = reader.list(
+    reader.uint16(),
     (): RecordChange => ({
-      kind: reader.uint8() === 1 ? 'device' : 'kek',
+      kind: decodeKind(reader.uint8()),
       id: reader.fixed(16),
       record: reader.optionalBytes(),
     }),
@@ -78,6 +78,11 @@ export function decodeAppliedOrder(payload: Buffer): AppliedOrder {
   const answer = { changes, epoch: reader.uint48(), receipt: reader.bytes() }
   reader.end()
   return answer
+}
+
+function decodeKind(number: number): RecordChange['kind'] {
+  if (number !== 1 && number !== 2) throw new HsmError('frame_malformed', 'record kind')
+  return number === 1 ? 'device' : 'kek'
 }
 
 /** Says that an order's outcome is durable in the database: its records need not be kept for a repetition. */

@@ -56,7 +56,7 @@ export function decodeWelcome(payload: Buffer): Welcome {
   const reader = new WireReader(payload)
   const welcome: Welcome = {
     hsmId: reader.fixed(8),
-    backend: reader.uint8() === 1 ? 'soft' : 'pkcs11',
+    backend: decodeBackend(reader.uint8()),
     epoch: reader.uint48(),
     bootEpoch: reader.uint48(),
     worker: reader.uint32(),
@@ -68,6 +68,11 @@ export function decodeWelcome(payload: Buffer): Welcome {
   }
   reader.end()
   return welcome
+}
+
+function decodeBackend(number: number): Welcome['backend'] {
+  if (number !== 1 && number !== 2) throw new HsmError('frame_malformed', 'back end')
+  return number === 1 ? 'soft' : 'pkcs11'
 }
 
 /** A refusal: code as a number of `HSM_ERROR_CODES`, and a detail without secrets. */

@@ -74,6 +74,13 @@ export class WireReader {
     return this.#bytes.readUInt8(this.#advance(1))
   }
 
+  /** One byte, 0 or 1. */
+  flag(): boolean {
+    const value = this.uint8()
+    if (value > 1) throw new HsmError('frame_malformed', 'flag')
+    return value === 1
+  }
+
   uint16(): number {
     return this.#bytes.readUInt16BE(this.#advance(2))
   }
@@ -102,6 +109,13 @@ export class WireReader {
 
   text(): string {
     return this.bytes().toString()
+  }
+
+  /** `count` values. A count that the bytes do not bear out fails at the first missing one, before anything is allocated. */
+  list<Value>(count: number, read: () => Value): Value[] {
+    const values: Value[] = []
+    while (values.length < count) values.push(read())
+    return values
   }
 
   /** Refuses trailing bytes. */

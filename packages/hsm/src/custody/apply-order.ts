@@ -5,8 +5,9 @@ import { envelopeDigest, parseEnvelope } from '../orders/envelope.ts'
 import type { Order } from '../orders/order.ts'
 import { parseOrder } from '../orders/parse-order.ts'
 import { verifyOrderSignature } from '../orders/sign-order.ts'
-import { makeRecords } from './make-records.ts'
+import { RECEIPT_SALT_BYTES } from '../records/device-record.ts'
 import type { Custody } from './custody.ts'
+import { type MadeRecords, makeRecords } from './make-records.ts'
 
 /** What an order changes in the sealed store, for the supervisor to make durable. */
 export interface OrderCommit {
@@ -25,7 +26,7 @@ export interface OrderCommit {
 /** A label that a KEK is to take, for ever. */
 export interface NewKek {
   readonly kekId: string
-  /** `kind:recipient` */
+  /** `kind recipient`: a space stands in neither. */
   readonly recipient: string
   readonly label: string
 }
@@ -44,10 +45,11 @@ export type ClaimAnswer =
 
 /** The supervisor's side of an order: it alone writes the sealed store, one order at a time. */
 export interface OrderLedger {
-  /** @throws HsmError order_replayed, label_in_use, order_backlog_full */
+  /** @throws HsmError order_replayed, label_in_use, order_backlog_full, busy */
   claim(claim: OrderClaim): Promise<ClaimAnswer>
   /** Resolves with the new epoch when the store is durable and every worker knows the floors. */
   commit(commit: OrderCommit): Promise<number>
+  /** Gives a claim back that will not be committed. */
   abandon(): void
 }
 
@@ -71,33 +73,43 @@ export async function applyOrder(
   const order = authenticateOrder(authority, command)
   const newKeks = order.changes.flatMap((change) =>
     change.action === 'kek.set'
-      ? [{ kekId: change.kek, recipient: `${change.kind}:${change.recipient}`, label: change.label }]
+      ? [{ kekId: change.kek, recipient: `${change.kind} ${change.recipient}`, label: change.label }]
       : [],
   )
   const orderDigest = createHash('sha256').update(command.text).digest()
   const claim = { signer: order.signer, sequence: order.sequence, orderDigest, newKeks }
   const claimed = await ledger.claim(claim)
   if (claimed.kind === 'repeated') return claimed.applied
+  let made: Made
   try {
-    return await carryOut(custody, ledger, order, claim, claimed.kekVersions, command)
+    made = carryOut(custody, order, claim, claimed.kekVersions, command)
   } catch (error) {
+    // Only here: once `commit` was asked for, the ledger itself ends the claim, and the next one may be this worker's too.
     ledger.abandon()
     throw error
   }
+  const { changes, floors, receipt } = made
+  const epochAccept = order.changes.find((change) => change.action === 'epoch.accept')
+  const epoch = await ledger.commit({ ...claim, changes, receipt, floors, acceptedEpoch: epochAccept?.epoch })
+  return { changes, epoch, receipt }
 }
 
-async function carryOut(
+interface Made extends MadeRecords {
+  readonly receipt: Buffer
+}
+
+/** Everything that the token does for an order, and the receipt of it. */
+function carryOut(
   custody: Custody,
-  ledger: OrderLedger,
   order: Order,
   claim: OrderClaim,
   kekVersions: readonly number[],
   command: ApplyOrderCommand,
-): Promise<AppliedOrder> {
-  const made = makeRecords(custody, order, kekVersions, {
+): Made {
+  const { changes, floors } = makeRecords(custody, order, kekVersions, {
     envelope: command.envelope === undefined ? undefined : parseEnvelope(command.envelope),
     records: command.records,
-    newSalt: () => randomBytes(16),
+    newSalt: () => randomBytes(RECEIPT_SALT_BYTES),
   })
   const receipt = custody.receipts.append({
     operation: 'applyOrder',
@@ -105,21 +117,13 @@ async function carryOut(
     device: undefined,
     kekIds: claim.newKeks.map(({ kekId }) => Buffer.from(kekId, 'hex')).slice(0, MAX_RECEIPT_KEKS),
   })
-  const epochAccept = order.changes.find((change) => change.action === 'epoch.accept')
-  const epoch = await ledger.commit({
-    ...claim,
-    changes: made.changes,
-    receipt,
-    floors: made.floors,
-    acceptedEpoch: epochAccept?.epoch,
-  })
-  return { changes: made.changes, epoch, receipt }
+  return { changes, floors, receipt }
 }
 
 /** The receipt names the first KEKs of an order; all of them stand in the order, whose digest it has. */
 const MAX_RECEIPT_KEKS = 8
 
-/** Signature, HSM, envelope: nothing of an order is looked at further before these hold. */
+/** Signature, signer, HSM, envelope: nothing in the token happens before these hold. */
 function authenticateOrder(authority: OrderAuthority, command: ApplyOrderCommand): Order {
   const [signature, ...more] = command.signatures
   if (signature === undefined || more.length > 0)

@@ -21,7 +21,8 @@ export class Floors {
     return this.#floors.has(recordIdHex)
   }
 
+  /** A floor never falls, whatever order the news arrives in. */
   raise(recordIdHex: string, floor: number): void {
-    this.#floors.set(recordIdHex, floor)
+    this.#floors.set(recordIdHex, Math.max(floor, this.#floors.get(recordIdHex) ?? 0))
   }
 }

@@ -4,7 +4,7 @@ import { verifyTag } from '../records/format.ts'
 import type { Token, TokenKey } from '../token/token.ts'
 import type { Floors } from './floors.ts'
 
-const MAX_OPEN_KEKS = 1024
+export const MAX_OPEN_KEKS = 1024
 
 export interface OpenKek {
   readonly record: KekRecord
@@ -33,28 +33,37 @@ export class KekCache {
    */
   open(recordBytes: Buffer, kind: KekKind): OpenKek {
     const name = recordBytes.toString('latin1')
-    const kek = this.#open.get(name) ?? this.#openNew(name, recordBytes)
-    if (!this.#floors.accepts(kek.record.kekId, kek.record.recordVersion))
+    const kek = this.#take(name) ?? this.#openGenuine(recordBytes)
+    if (!this.#floors.accepts(kek.record.kekId, kek.record.recordVersion)) {
+      this.#token.close(kek.key)
       throw new HsmError('record_superseded', 'KEK')
+    }
+    this.#keep(name, kek)
     if (kek.record.kind !== kind) throw new HsmError('kek_kind_mismatch', `${kind} expected`)
     return kek
   }
 
-  #openNew(name: string, recordBytes: Buffer): OpenKek {
+  /** Out of the map, so that {@link #keep} puts it at the end: the first one is the one not used for longest. */
+  #take(name: string): OpenKek | undefined {
+    const kek = this.#open.get(name)
+    this.#open.delete(name)
+    return kek
+  }
+
+  #openGenuine(recordBytes: Buffer): OpenKek {
     // The frame's buffer is reused for nothing, but it is large: keep a copy of the record alone.
     const bytes = Buffer.from(recordBytes)
     const record = decodeKekRecord(bytes)
     verifyTag(bytes, this.#storageKeyId, (message) => this.#token.tag(message))
-    if (this.#open.size >= MAX_OPEN_KEKS) this.#closeOldest()
-    const kek = { record, key: this.#token.openKek(record.blob) }
-    this.#open.set(name, kek)
-    return kek
+    return { record, key: this.#token.openKek(record.blob) }
   }
 
-  #closeOldest(): void {
-    for (const [name, kek] of this.#open) {
-      this.#open.delete(name)
-      this.#token.close(kek.key)
+  #keep(name: string, kek: OpenKek): void {
+    this.#open.set(name, kek)
+    if (this.#open.size <= MAX_OPEN_KEKS) return
+    for (const [oldest, { key }] of this.#open) {
+      this.#open.delete(oldest)
+      this.#token.close(key)
       return
     }
   }

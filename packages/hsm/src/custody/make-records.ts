@@ -10,9 +10,15 @@ import {
   REMOVED,
   type RootKeySource,
 } from '../orders/order.ts'
-import { encodeDeviceRecord, type RootKeyBlobs } from '../records/device-record.ts'
-import { encodeKekRecord, decodeKekRecord } from '../records/kek-record.ts'
-import { verifyTag } from '../records/format.ts'
+import {
+  decodeDeviceRecord,
+  type DeviceRecord,
+  encodeDeviceRecord,
+  ROOT_BLOB_BYTES,
+  type RootKeyBlobs,
+} from '../records/device-record.ts'
+import { RECORD_TYPE, recordType, verifyTag } from '../records/format.ts'
+import { decodeKekRecord, encodeKekRecord, type KekRecord } from '../records/kek-record.ts'
 import type { TokenKey } from '../token/token.ts'
 import { type Custody, openDeviceRecord } from './custody.ts'
 import { withKeys } from './key-scope.ts'
@@ -47,6 +53,16 @@ export function makeRecords(
   })
 }
 
+/** The records that came with an order, by the ids that they claim to have; whether they are genuine is seen when they are used. */
+function recordsById(records: readonly Buffer[]): { device: Map<string, Buffer>; kek: Map<string, Buffer> } {
+  const byId = { device: new Map<string, Buffer>(), kek: new Map<string, Buffer>() }
+  for (const record of records) {
+    if (recordType(record) === RECORD_TYPE.kek) byId.kek.set(decodeKekRecord(record).kekId.toString('hex'), record)
+    else byId.device.set(decodeDeviceRecord(record).deviceId.toString('hex'), record)
+  }
+  return byId
+}
+
 class RecordMaker implements MadeRecords {
   readonly changes: RecordChange[] = []
   readonly floors = new Map<string, number>()
@@ -54,6 +70,7 @@ class RecordMaker implements MadeRecords {
   readonly #kekVersions: readonly number[]
   readonly #material: OrderMaterial
   readonly #transport: TokenKey | undefined
+  readonly #supplied: Readonly<Record<RecordChange['kind'], ReadonlyMap<string, Buffer>>>
   readonly #seen = new Set<string>()
   #keksMade = 0
 
@@ -67,6 +84,7 @@ class RecordMaker implements MadeRecords {
     this.#kekVersions = kekVersions
     this.#material = material
     this.#transport = transport
+    this.#supplied = recordsById(material.records)
   }
 
   make(change: Change): void {
@@ -162,7 +180,7 @@ class RecordMaker implements MadeRecords {
   #rootKey(source: RootKeySource): RootKeyBlobs {
     if (source === 'generate') return this.#custody.token.generateRoot()
     const wrapped = this.#sealedKey(source)
-    if (wrapped.length !== 24) throw new HsmError('envelope_damaged', 'root key size')
+    if (wrapped.length !== ROOT_BLOB_BYTES) throw new HsmError('envelope_damaged', 'root key size')
     return this.#custody.token.importRoot(this.#openTransport(), wrapped)
   }
 
@@ -177,42 +195,30 @@ class RecordMaker implements MadeRecords {
     return this.#transport
   }
 
-  #currentDevice(id: string, replaces: number) {
-    const current = this.#findRecord(
-      id,
-      (bytes) => openDeviceRecord(this.#custody, bytes),
-      (record) => record.deviceId,
-    )
+  #currentDevice(id: string, replaces: number): DeviceRecord {
+    const current = openDeviceRecord(this.#custody, this.#takeRecord('device', id))
     if (current.recordVersion !== replaces) throw new HsmError('order_version_mismatch', 'device')
     return current
   }
 
-  #currentKek(id: string, replaces: number) {
-    const current = this.#findRecord(
-      id,
-      (bytes) => this.#openKekRecord(bytes),
-      (record) => record.kekId,
-    )
+  #currentKek(id: string, replaces: number): void {
+    const current = this.#openKekRecord(this.#takeRecord('kek', id))
     if (current.recordVersion !== replaces) throw new HsmError('order_version_mismatch', 'KEK')
-    return current
   }
 
-  #openKekRecord(bytes: Buffer) {
+  /** The supplied record with this id; a record may be changed once in an order. */
+  #takeRecord(kind: RecordChange['kind'], id: string): Buffer {
+    this.#refuseSecondChange(id)
+    const record = this.#supplied[kind].get(id)
+    if (record === undefined) throw new HsmError('order_record_missing', kind)
+    return record
+  }
+
+  #openKekRecord(bytes: Buffer): KekRecord {
     const record = decodeKekRecord(bytes)
     verifyTag(bytes, this.#custody.storageKeyId, (message) => this.#custody.token.tag(message))
     if (!this.#custody.floors.accepts(record.kekId, record.recordVersion))
       throw new HsmError('record_superseded', 'KEK')
-    return record
-  }
-
-  /** The one supplied record with this id; a record may be changed once in an order. */
-  #findRecord<Record>(id: string, open: (bytes: Buffer) => Record, idOf: (record: Record) => Buffer): Record {
-    this.#refuseSecondChange(id)
-    const name = Buffer.from(id, 'hex')
-    const bytes = this.#material.records.find((record) => record.includes(name))
-    if (bytes === undefined) throw new HsmError('order_record_missing')
-    const record = open(bytes)
-    if (!idOf(record).equals(name)) throw new HsmError('order_record_missing')
     return record
   }
 

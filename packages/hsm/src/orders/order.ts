@@ -9,6 +9,8 @@ import type { KekKind, KekSize } from '../records/kek-record.ts'
 export const ORDER_FORMAT = 'mortise-order-1'
 export const MAX_ORDER_CHANGES = 500
 export const MAX_ORDER_BYTES = 1024 * 1024
+/** Sequence numbers and epochs have six bytes on the socket, and room to go on above the highest one ordered. */
+export const MAX_ORDER_NUMBER = 2 ** 47
 /** Record version named by the removal of a record: nothing is accepted any more. */
 export const REMOVED = 0xffffffff
 
@@ -20,7 +22,7 @@ export interface Order {
   readonly signer: string
   /** Rises with every order of a signer; gaps are allowed. */
   readonly sequence: number
-  /** RFC 3339, for people. */
+  /** RFC 3339, UTC, with milliseconds; for people. */
   readonly issuedAt: string
   /** SHA-256 of the envelope, 64 hex digits; absent when no key comes in. */
   readonly envelope?: string

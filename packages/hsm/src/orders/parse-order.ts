@@ -1,5 +1,6 @@
 import { parseDevEui, parseJoinEui, parseMacVersion, parseNetId } from '@mortise/lorawan'
 import { HsmError } from '../errors.ts'
+import { Members, parseMembers } from '../members.ts'
 import { MAX_APPLICATION_SERVERS, MAX_AS_ID_BYTES, MAX_NETWORKS } from '../records/device-record.ts'
 import { KEK_SIZES, MAX_KEK_LABEL_BYTES } from '../records/kek-record.ts'
 import {
@@ -7,29 +8,37 @@ import {
   type DevicePolicy,
   MAX_ORDER_BYTES,
   MAX_ORDER_CHANGES,
+  MAX_ORDER_NUMBER,
   type Order,
   ORDER_FORMAT,
   REMOVED,
   type RootKeySource,
 } from './order.ts'
+import { orderText } from './sign-order.ts'
 
 /**
  * Reads an order's text strictly: unknown members, wrong types and values out of range are refused.
  * @throws HsmError order_malformed, with the member's name
  */
 export function parseOrder(text: Buffer): Order {
-  if (text.length > MAX_ORDER_BYTES) fail('size')
-  const order = new Members(parseJson(text))
-  if (order.text('format') !== ORDER_FORMAT) fail('format')
+  if (text.length > MAX_ORDER_BYTES) throw new HsmError('order_malformed', 'order: size')
+  const order = readOrder(parseMembers(text, 'order', 'order_malformed'))
+  // One order has one text: no second member of the same name, no other spelling, that somebody else would read otherwise.
+  if (!orderText(order).equals(text)) throw new HsmError('order_malformed', 'order: not the canonical text')
+  return order
+}
+
+function readOrder(order: Members): Order {
+  if (order.text('format') !== ORDER_FORMAT) order.fail('format')
   const envelope = order.has('envelope') ? order.hex('envelope', 32) : undefined
-  const changes = order.list('changes', MAX_ORDER_CHANGES).map((change) => parseChange(new Members(change)))
-  if (changes.length === 0) fail('changes')
+  const changes = order.list('changes', MAX_ORDER_CHANGES).map(parseChange)
+  if (changes.length === 0) order.fail('changes')
   const parsed: Order = {
     format: ORDER_FORMAT,
     hsm: order.hex('hsm', 8),
     signer: order.hex('signer', 16),
-    sequence: order.integer('sequence', 1, Number.MAX_SAFE_INTEGER),
-    issuedAt: order.text('issuedAt'),
+    sequence: order.integer('sequence', 1, MAX_ORDER_NUMBER),
+    issuedAt: order.time('issuedAt'),
     ...(envelope !== undefined && { envelope }),
     changes,
   }
@@ -37,7 +46,8 @@ export function parseOrder(text: Buffer): Order {
   return parsed
 }
 
-function parseChange(members: Members): Change {
+function parseChange(value: unknown): Change {
+  const members = new Members(value, 'change', 'order_malformed')
   const change = readChange(members)
   members.end()
   return change
@@ -62,16 +72,16 @@ function readChange(members: Members): Change {
     case 'peer.remove':
       return { action, peer: members.hex('peer', 16) }
     case 'epoch.accept':
-      return { action, epoch: members.integer('epoch', 1, Number.MAX_SAFE_INTEGER) }
+      return { action, epoch: members.integer('epoch', 1, MAX_ORDER_NUMBER) }
     default:
-      return fail('action')
+      return members.fail('action')
   }
 }
 
 function readDeviceAdd(members: Members): Change {
   const macVersion = convert('macVersion', members.text('macVersion'), parseMacVersion)
   const nwkKey = members.has('nwkKey') ? readKeySource(members, 'nwkKey') : undefined
-  if ((nwkKey !== undefined) !== (macVersion === '1.1.0')) fail('nwkKey')
+  if ((nwkKey !== undefined) !== (macVersion === '1.1.0')) members.fail('nwkKey')
   return {
     action: 'device.add',
     device: members.hex('device', 16),
@@ -89,11 +99,11 @@ function readPolicy(members: Members): DevicePolicy {
   return {
     applicationServers: members
       .list('applicationServers', MAX_APPLICATION_SERVERS)
-      .map((id) => checkText('applicationServers', id, MAX_AS_ID_BYTES)),
+      .map((id) => checkText(members, 'applicationServers', id, MAX_AS_ID_BYTES)),
     networkIsApplicationServer: members.boolean('networkIsApplicationServer'),
     networks: members
       .list('networks', MAX_NETWORKS)
-      .map((netId) => convert('networks', checkText('networks', netId, 6), parseNetId)),
+      .map((netId) => convert('networks', checkText(members, 'networks', netId, 6), parseNetId)),
   }
 }
 
@@ -107,8 +117,8 @@ function readKekSet(members: Members): Change {
     kind,
     recipient: readRecipient(kind, members, 'recipient'),
     owner: members.hex('owner', 16),
-    label: checkText('label', members.text('label'), MAX_KEK_LABEL_BYTES),
-    size: size ?? fail('size'),
+    label: checkText(members, 'label', members.text('label'), MAX_KEK_LABEL_BYTES),
+    size: size ?? members.fail('size'),
     key: members.integer('key', 0, MAX_ORDER_CHANGES * 2),
   }
 }
@@ -123,19 +133,19 @@ function readPeerAdd(members: Members): Change {
     kind,
     id: readRecipient(kind, members, 'id'),
     ...(nsId !== undefined && { nsId }),
-    protocol: protocol === '1.0' || protocol === '1.1' ? protocol : fail('protocol'),
+    protocol: protocol === '1.0' || protocol === '1.1' ? protocol : members.fail('protocol'),
     certificate: members.hex('certificate', 32),
   }
 }
 
 function readKind(members: Members): 'ns' | 'as' {
   const kind = members.text('kind')
-  return kind === 'ns' || kind === 'as' ? kind : fail('kind')
+  return kind === 'ns' || kind === 'as' ? kind : members.fail('kind')
 }
 
 function readRecipient(kind: 'ns' | 'as', members: Members, name: string): string {
   const id = members.text(name)
-  return kind === 'ns' ? convert(name, id, parseNetId) : checkText(name, id, MAX_AS_ID_BYTES)
+  return kind === 'ns' ? convert(name, id, parseNetId) : checkText(members, name, id, MAX_AS_ID_BYTES)
 }
 
 function readVersion(members: Members): number {
@@ -148,61 +158,9 @@ function readKeySource(members: Members, name: string): RootKeySource {
     : members.integer(name, 0, MAX_ORDER_CHANGES * 2)
 }
 
-/** The members of one JSON object; each is taken once, and what is left over is refused. */
-class Members {
-  readonly #members: Map<string, unknown>
-
-  constructor(value: unknown) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) fail('object expected')
-    this.#members = new Map(Object.entries(value as Record<string, unknown>))
-  }
-
-  has(name: string): boolean {
-    return this.#members.has(name)
-  }
-
-  peek(name: string): unknown {
-    return this.#members.get(name)
-  }
-
-  text(name: string): string {
-    const value = this.#take(name)
-    return typeof value === 'string' ? value : fail(name)
-  }
-
-  hex(name: string, bytes: number): string {
-    const value = this.text(name)
-    return value.length === 2 * bytes && /^[0-9a-f]*$/.test(value) ? value : fail(name)
-  }
-
-  integer(name: string, min: number, max: number): number {
-    const value = this.#take(name)
-    return Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max ? Number(value) : fail(name)
-  }
-
-  boolean(name: string): boolean {
-    const value = this.#take(name)
-    return typeof value === 'boolean' ? value : fail(name)
-  }
-
-  list(name: string, limit: number): unknown[] {
-    const value = this.#take(name)
-    return Array.isArray(value) && value.length <= limit ? value : fail(name)
-  }
-
-  end(): void {
-    if (this.#members.size > 0) fail('unknown member')
-  }
-
-  #take(name: string): unknown {
-    const value = this.#members.get(name)
-    this.#members.delete(name)
-    return value
-  }
-}
-
-function checkText(name: string, value: unknown, maxBytes: number): string {
-  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value) || value.length > maxBytes) return fail(name)
+/** Printable ASCII without spaces, so that what is compared byte by byte looks the same to people as well. */
+function checkText(members: Members, name: string, value: unknown, maxBytes: number): string {
+  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value) || value.length > maxBytes) return members.fail(name)
   return value
 }
 
@@ -212,17 +170,4 @@ function convert<T>(name: string, text: string, parse: (text: string) => T): T {
   } catch (error) {
     throw new HsmError('order_malformed', name, { cause: error })
   }
-}
-
-function parseJson(text: Buffer): unknown {
-  try {
-    return JSON.parse(text.toString('utf8'))
-  } catch {
-    // The parser's message quotes the text; the position is of no use to the caller, who built it by program.
-    return fail('not JSON')
-  }
-}
-
-function fail(member: string): never {
-  throw new HsmError('order_malformed', member)
 }

@@ -1,3 +1,4 @@
+import { HsmError } from '../errors.ts'
 import {
   deviceHash,
   encodeReceipt,
@@ -28,6 +29,7 @@ export class ReceiptChain {
   readonly #sign: (message: Buffer) => Buffer
   readonly #keep: (receipt: Buffer) => void
   #sequence = 0
+  #closed = false
   #hash: Buffer = Buffer.alloc(RECEIPT_HASH_BYTES)
 
   /** `keep` gets every receipt before its answer can leave; `sign` is the token's receipt key. */
@@ -47,7 +49,9 @@ export class ReceiptChain {
     return this.#sequence
   }
 
+  /** @throws HsmError busy: the closing head has been signed, and nothing follows it */
   append(entry: ReceiptEntry): Buffer {
+    if (this.#closed) throw new HsmError('busy', 'the worker is ending')
     const receipt = encodeReceipt({
       hsmId: this.hsmId,
       bootEpoch: this.bootEpoch,
@@ -67,10 +71,11 @@ export class ReceiptChain {
     return receipt
   }
 
-  /** The signed head as of now. */
+  /** The signed head as of now. A closing one is the end of the chain. */
   head(closing: boolean): ReceiptHead {
     const { hsmId, bootEpoch, worker } = this
     const head = { hsmId, bootEpoch, worker, sequence: this.#sequence, hash: this.#hash, closing }
+    this.#closed ||= closing
     return { ...head, signature: this.#sign(receiptHeadText(head)) }
   }
 }

@@ -60,17 +60,16 @@ export function encodeReceiptBundle(bundle: ReceiptBundle): Buffer {
 
 export function decodeReceiptBundle(payload: Buffer): ReceiptBundle {
   const reader = new WireReader(payload)
-  const receipts: Buffer[] = []
-  for (let left = reader.uint32(); left > 0; left--) receipts.push(reader.bytes())
-  const heads = Array.from(
-    { length: reader.uint16() },
+  const receipts = reader.list(reader.uint32(), () => reader.bytes())
+  const heads = reader.list(
+    reader.uint16(),
     (): ReceiptHead => ({
       hsmId: reader.fixed(8),
       bootEpoch: reader.uint48(),
       worker: reader.uint32(),
       sequence: reader.uint48(),
       hash: reader.fixed(RECEIPT_HASH_BYTES),
-      closing: reader.uint8() === 1,
+      closing: reader.flag(),
       signature: reader.fixed(64),
     }),
   )

@@ -1,12 +1,11 @@
 import { writeSync } from 'node:fs'
-import type { ReceiptAcknowledgement } from './head.ts'
-import { decodeReceiptAcknowledgement, encodeReceiptAcknowledgement } from './head.ts'
+import { WireReader, WireWriter } from '../contract/wire.ts'
 
 /**
- * The pipe on which a worker tells the supervisor every receipt before the answer can leave, and every acknowledgement:
- * kind (1) | length (2) | bytes. A write is synchronous, so that a killed worker takes no receipt with it.
+ * The pipe on which a worker tells the supervisor every receipt before the answer can leave, and how far they have been
+ * acknowledged: kind (1) | length (2) | bytes. A write is synchronous, so that a killed worker takes no receipt with it.
  */
-const KIND = { receipt: 1, acknowledgement: 2 } as const
+const KIND = { receipt: 1, acknowledged: 2 } as const
 const HEADER_BYTES = 3
 
 export class ReceiptPipeWriter {
@@ -21,8 +20,9 @@ export class ReceiptPipeWriter {
     this.#queue(KIND.receipt, receipt)
   }
 
-  acknowledgement(acknowledged: ReceiptAcknowledgement): void {
-    this.#queue(KIND.acknowledgement, encodeReceiptAcknowledgement(acknowledged))
+  /** The worker's own chain is durable up to this sequence number. */
+  acknowledged(sequence: number): void {
+    this.#queue(KIND.acknowledged, new WireWriter(8).uint48(sequence).finish())
   }
 
   /** Returns when the kernel has all of it. */
@@ -45,11 +45,11 @@ export class ReceiptPipeWriter {
 export class ReceiptPipeReader {
   #pending: Buffer = Buffer.alloc(0)
   readonly #onReceipt: (receipt: Buffer) => void
-  readonly #onAcknowledgement: (acknowledged: ReceiptAcknowledgement) => void
+  readonly #onAcknowledged: (sequence: number) => void
 
-  constructor(onReceipt: (receipt: Buffer) => void, onAcknowledgement: (acknowledged: ReceiptAcknowledgement) => void) {
+  constructor(onReceipt: (receipt: Buffer) => void, onAcknowledged: (sequence: number) => void) {
     this.#onReceipt = onReceipt
-    this.#onAcknowledgement = onAcknowledgement
+    this.#onAcknowledged = onAcknowledged
   }
 
   push(chunk: Buffer): void {
@@ -62,7 +62,7 @@ export class ReceiptPipeReader {
       // A copy: a receipt may be kept for long, the chunk that it came in should not be.
       const message = Buffer.from(bytes.subarray(start, start + length))
       if (bytes[offset] === KIND.receipt) this.#onReceipt(message)
-      else this.#onAcknowledgement(decodeReceiptAcknowledgement(message))
+      else this.#onAcknowledged(new WireReader(message).uint48())
       offset = start + length
     }
     this.#pending = bytes.subarray(offset)

@@ -67,7 +67,7 @@ export function decodeReceipt(bytes: Buffer): Receipt {
     timeMs: reader.uint48(),
     deviceHash: reader.fixed(DEVICE_HASH_BYTES),
     recordDigest: reader.fixed(RECORD_DIGEST_BYTES),
-    kekIds: Array.from({ length: reader.uint8() }, () => reader.fixed(16)),
+    kekIds: reader.list(reader.uint8(), () => reader.fixed(16)),
     previous: reader.fixed(RECEIPT_HASH_BYTES),
   }
   reader.end()

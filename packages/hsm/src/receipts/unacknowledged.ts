@@ -6,12 +6,16 @@ export const MAX_UNACKNOWLEDGED_RECEIPTS = 65_536
 /** Receipts of one chain that no commit has been acknowledged for, oldest first. */
 export class UnacknowledgedReceipts {
   #receipts: Buffer[] = []
-  /** Sequence number of the first receipt in the list. */
   #first = 1
   #last: Buffer | undefined
 
   get full(): boolean {
     return this.#receipts.length >= MAX_UNACKNOWLEDGED_RECEIPTS
+  }
+
+  /** Sequence number of the oldest one; that of the next receipt when there is none. */
+  get first(): number {
+    return this.#first
   }
 
   get receipts(): readonly Buffer[] {

@@ -51,6 +51,11 @@ export function encodeRecord(
   return Buffer.concat([body, tag(body)])
 }
 
+/** The type that a record says it has; `undefined` for bytes too short or of an unknown type. */
+export function recordType(record: Buffer): RecordType | undefined {
+  return Object.values(RECORD_TYPE).find((type) => type === record[TYPE_OFFSET])
+}
+
 /**
  * Splits a record into its fields, without looking at the tag.
  * @throws HsmError record_malformed, record_format_unsupported, record_type_mismatch

@@ -1,5 +1,5 @@
 import type { BackendSettings, Pkcs11Settings, SoftSettings } from '../token/settings.ts'
-import type { Members } from './members.ts'
+import type { Members } from '../members.ts'
 
 const STORAGE_KEY_BYTES = 32
 /** The binding key, 32 bytes, wrapped (RFC 3394). */

@@ -1,5 +1,5 @@
 import type { CheckValues } from '../token/token.ts'
-import type { Members } from './members.ts'
+import type { Members } from '../members.ts'
 
 const CMAC_BYTES = 16
 /** A sentinel of 16 bytes, wrapped (RFC 3394). */

@@ -4,7 +4,7 @@ import { STORAGE_KEY_ID_BYTES } from '../records/format.ts'
 import { RECOVERY_KEY_BYTES } from '../token/settings.ts'
 import type { CheckValues, RecoveryBlobs } from '../token/token.ts'
 import { decodeCheckValues, encodeCheckValues } from './check-values.ts'
-import { type Members, parseMembers } from './members.ts'
+import { type Members, parseMembers } from '../members.ts'
 import { HSM_ID_BYTES } from './state.ts'
 
 const FORMAT = 'mortise-recovery-1'

@@ -8,7 +8,7 @@ import type { BackendSettings } from '../token/settings.ts'
 import type { CheckValues } from '../token/token.ts'
 import { decodeBackendSettings, encodeBackendSettings } from './backend-settings.ts'
 import { decodeCheckValues, encodeCheckValues } from './check-values.ts'
-import { Members, parseMembers } from './members.ts'
+import { Members, parseMembers } from '../members.ts'
 
 const FORMAT = 'mortise-store-1'
 export const HSM_ID_BYTES = 8
@@ -36,12 +36,17 @@ export interface StoreState {
   readonly backend: BackendSettings
   /** Record id (32 hex digits) -> the lowest record version still accepted; 0xffffffff = removed for ever. */
   readonly floors: ReadonlyMap<string, number>
-  /** `kind:recipient:label` -> the KEK id (32 hex digits) that the label names for ever. */
+  /** `kind recipient label` -> the KEK id (32 hex digits) that the label names for ever. */
   readonly labels: ReadonlyMap<string, string>
-  /** `kind:recipient` -> the KEK version given last. */
+  /** `kind recipient` -> the KEK version given last. */
   readonly kekVersions: ReadonlyMap<string, number>
   /** Signer id (32 hex digits) -> the sequence number that it used last. */
   readonly lastSequence: ReadonlyMap<string, number>
+  /**
+   * The number that a worker got last. Numbers are never given twice and none is left out, over the whole life of the
+   * HSM: a chain of receipts that somebody keeps back is a missing number.
+   */
+  readonly lastWorker: number
   readonly unacknowledged: readonly UnacknowledgedOrder[]
 }
 
@@ -77,6 +82,7 @@ export function encodeStoreState(state: StoreState): Buffer {
     labels: [...state.labels],
     kekVersions: [...state.kekVersions],
     lastSequence: [...state.lastSequence],
+    lastWorker: state.lastWorker,
     unacknowledged: state.unacknowledged.map(encodeOrder),
   })
   const payload = Buffer.from(text)
@@ -101,9 +107,10 @@ export function decodeStoreState(payload: Buffer): StoreState {
     checkValues: decodeCheckValues(members.object('checkValues')),
     backend: decodeBackendSettings(members.object('backend')),
     floors: readMap(members, 'floors', isId, isUint32),
-    labels: readMap(members, 'labels', isRecipientKey, isId),
-    kekVersions: readMap(members, 'kekVersions', isRecipientKey, isUint32),
+    labels: readMap(members, 'labels', isLabelName, isId),
+    kekVersions: readMap(members, 'kekVersions', isRecipientName, isUint32),
     lastSequence: readMap(members, 'lastSequence', isId, isSequence),
+    lastWorker: members.integer('lastWorker', 0, 0xffffffff),
     unacknowledged: members.list('unacknowledged', MAX_UNACKNOWLEDGED_ORDERS).map(decodeOrder),
   }
   members.end()
@@ -182,7 +189,10 @@ function isId(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)
 }
 
-/** `ns:...` or `as:...`: what follows was checked when the order was read. */
-function isRecipientKey(value: unknown): value is string {
-  return typeof value === 'string' && /^(ns|as):[\x21-\x7e]+$/.test(value)
+function isRecipientName(value: unknown): value is string {
+  return typeof value === 'string' && /^(ns|as) [\x21-\x7e]+$/.test(value)
+}
+
+function isLabelName(value: unknown): value is string {
+  return typeof value === 'string' && /^(ns|as) [\x21-\x7e]+ [\x21-\x7e]+$/.test(value)
 }

@@ -1,5 +1,5 @@
 import { HsmError } from '../errors.ts'
-import { parseMembers } from '../store/members.ts'
+import { parseMembers } from '../members.ts'
 import type { Pkcs11Settings } from '../token/settings.ts'
 
 /** What must be known before the sealed store can be opened. Nothing in it is secret: the binding key is wrapped. */

@@ -60,7 +60,10 @@ export class CustodianConnection {
     const secret = Buffer.from(reader.bytes())
     reader.end()
     frame.payload.fill(0)
-    if (secret.length === 0 || secret.length > MAX_SECRET_BYTES) throw new HsmError('wrong_passphrase', 'size')
+    if (secret.length === 0 || secret.length > MAX_SECRET_BYTES) {
+      secret.fill(0)
+      throw new HsmError('wrong_passphrase', 'size')
+    }
     await this.#port.unseal(secret)
   }
 

@@ -26,7 +26,7 @@ export function commitOrder(state: StoreState, commit: OrderCommit): StoreState 
   const labels = new Map(state.labels)
   const kekVersions = new Map(state.kekVersions)
   for (const { kekId, recipient, label } of commit.newKeks) {
-    labels.set(`${recipient}:${label}`, kekId)
+    labels.set(labelName(recipient, label), kekId)
     kekVersions.set(recipient, (kekVersions.get(recipient) ?? 0) + 1)
   }
   return {
@@ -53,7 +53,7 @@ function nextKekVersions(state: StoreState, claim: OrderClaim): number[] {
   const versions = new Map(state.kekVersions)
   const labels = new Set(state.labels.keys())
   return claim.newKeks.map(({ recipient, label }) => {
-    const name = `${recipient}:${label}`
+    const name = labelName(recipient, label)
     // A label never names another value, not even after its KEK was removed: whoever unwraps goes by the label alone.
     if (labels.has(name)) throw new HsmError('label_in_use', label)
     labels.add(name)
@@ -61,4 +61,9 @@ function nextKekVersions(state: StoreState, claim: OrderClaim): number[] {
     versions.set(recipient, version)
     return version
   })
+}
+
+/** A space stands in no part, so that two different labels never have one name. */
+function labelName(recipient: string, label: string): string {
+  return `${recipient} ${label}`
 }

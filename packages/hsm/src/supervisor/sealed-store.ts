@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { HsmError } from '../errors.ts'
 import { openToken } from '../token/open-token.ts'
@@ -10,6 +10,7 @@ import { decodeBackendFile, encodeBackendFile } from './backend-file.ts'
 
 const STORE_FILE = 'store'
 const BACKEND_FILE = 'backend.json'
+const RECEIPTS_FILE = 'receipts'
 const MAX_BACKEND_FILE_BYTES = 64 * 1024
 const SEALING_TEXTS = ['mortise sealed store key 1a', 'mortise sealed store key 1b']
 
@@ -69,6 +70,22 @@ export class SealedStore {
   write(state: StoreState): void {
     writeDurably(join(this.#directory, STORE_FILE), sealFile(this.#key, encodeStoreState(state)))
     this.#state = state
+  }
+
+  /** Receipts that an orderly stop could not hand over, sealed like the store; `undefined` when there are none. */
+  readReceipts(): Buffer | undefined {
+    const path = join(this.#directory, RECEIPTS_FILE)
+    if (!existsSync(path)) return undefined
+    const payload = this.#key.open(readExisting(path, MAX_STORE_BYTES))
+    if (payload === undefined)
+      throw new HsmError('store_damaged', 'receipts: it was changed, or belongs to another store')
+    return payload
+  }
+
+  writeReceipts(payload: Buffer | undefined): void {
+    const path = join(this.#directory, RECEIPTS_FILE)
+    if (payload === undefined) rmSync(path, { force: true })
+    else writeDurably(path, sealFile(this.#key, payload))
   }
 
   /** A change that need not survive a crash; it is written with the next one that must. */

@@ -18,8 +18,10 @@ export async function serveHsm(options: ServeHsmOptions): Promise<void> {
     process.once('SIGTERM', resolve)
     if (options.parentFd !== undefined) endWithParent(options.parentFd, resolve)
   })
-  await supervisor.listen()
+  // Between `listen` and `chmod` a socket has the mode that the umask leaves.
+  process.umask(0o077)
   try {
+    await supervisor.listen()
     if (options.secretFile !== undefined) await supervisor.unseal(readSecretLine(options.secretFile))
     else options.log('sealed: waiting for `mortise unseal`')
     await stopped

@@ -7,17 +7,18 @@ import { encodeRefusal } from '../contract/session.ts'
 import type { ClaimAnswer, OrderClaim, OrderCommit } from '../custody/apply-order.ts'
 import { HsmError } from '../errors.ts'
 import { signerId } from '../orders/sign-order.ts'
+import { type ChainEnd, chainKey, decodeChainEnds, encodeChainEnds } from '../receipts/chain-end.ts'
 import {
   type FromWorker,
-  type OrderAnswer,
-  type OrphanedChain,
   reviveRecordChange,
   type SharedState,
   toBuffer,
   type WorkerStart,
 } from '../worker/messages.ts'
 import { CustodianConnection } from './custodian-connection.ts'
+import { claimDirectory } from './directory-claim.ts'
 import { acknowledgeOrder, claimOrder, commitOrder } from './order-book.ts'
+import { OrderDesk } from './order-desk.ts'
 import { SealedStore } from './sealed-store.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -43,15 +44,21 @@ export interface SupervisorStatus {
 /** Objects (about 245 leaked bytes each) after which a worker on a PKCS#11 token is replaced: some 75 MB. */
 const PKCS11_OBJECT_LIMIT = 300_000
 const MAX_DEFAULT_WORKERS = 4
-const RESTART_DELAY_MS = 100
+const FIRST_RESTART_DELAY_MS = 100
+const MAX_RESTART_DELAY_MS = 5000
+const MAX_WORKERS = 64
+/** The server needs one for each worker; the rest is for a second server that takes over. */
+const MAX_CONNECTIONS_PER_WORKER = 16
 const MAX_PATH_BYTES = 107
 const STOP_TIMEOUT_MS = 2000
+const NO_CHAINS = encodeChainEnds([])
 
 /** What exists only while the store is open. */
 interface Unsealed {
   readonly store: SealedStore
   readonly pin: Buffer | undefined
-  readonly bootEpoch: number
+  /** Names the chains of the workers that start from now on. */
+  bootEpoch: number
 }
 
 /** Opens the store, keeps the workers alive, and writes what orders change. It does no operation itself. */
@@ -60,20 +67,38 @@ export class Supervisor {
   readonly #backend: 'soft' | 'pkcs11'
   readonly #workerCount: number
   readonly #workers = new Set<WorkerProcess>()
-  readonly #orphans = new Map<string, OrphanedChain>()
+  /** Chains whose worker is gone and whose end the server does not have yet. */
+  readonly #orphans = new Map<string, ChainEnd>()
   readonly #servers: Server[] = []
+  readonly #desk: OrderDesk
+  /** Worker numbers that are in the store as given, but whose worker never came to serve. */
+  readonly #spareNumbers: number[] = []
+  #claim: Disposable | undefined
   #unsealed: Unsealed | undefined
-  #nextWorker = 1
+  #unsealing: Promise<void> | undefined
+  #filling: Promise<void> | undefined
   #revision = 0
   #stopping = false
-  /** The worker whose order is being carried out, and those that wait: one order at a time. */
-  #orderOf: WorkerProcess | undefined
-  readonly #claims: (() => void)[] = []
 
+  /** @throws HsmError store_damaged, token_failed */
   constructor(options: SupervisorOptions) {
+    const { workers = Math.min(MAX_DEFAULT_WORKERS, Math.max(1, availableParallelism() - 1)) } = options
+    if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
+      throw new HsmError('token_failed', `the number of workers must be 1 to ${MAX_WORKERS}`)
     this.#options = options
     this.#backend = SealedStore.backendKind(options.directory)
-    this.#workerCount = options.workers ?? Math.min(MAX_DEFAULT_WORKERS, Math.max(1, availableParallelism() - 1))
+    this.#workerCount = workers
+    this.#desk = new OrderDesk({
+      claim: (claim) => this.#claimOrder(claim),
+      write: (commit) => this.#write(commit),
+      publish: (commit) => this.#publish(commit.floors),
+      committed: (commit) => {
+        if (commit.acceptedEpoch !== undefined) this.#beginNewChains()
+      },
+      failed: (error) => {
+        options.log(`the sealed store could not be written: ${messageOf(error)}`)
+      },
+    })
   }
 
   get status(): SupervisorStatus {
@@ -88,8 +113,9 @@ export class Supervisor {
     }
   }
 
-  /** Listens on both sockets; sealed until {@link unseal}. */
+  /** Listens on both sockets; sealed until {@link unseal}. @throws HsmError busy */
   async listen(): Promise<void> {
+    this.#claim = await claimDirectory(this.#options.directory)
     await this.#listen(this.#options.serverSocket, 0o660, { pauseOnConnect: true }, (socket) => {
       this.#assign(socket)
     })
@@ -100,11 +126,35 @@ export class Supervisor {
 
   /**
    * Opens the store with the passphrase or PIN, counts the boot in its epoch, and starts the workers.
+   * @param secret wiped as soon as it is not needed any more
    * @throws HsmError wrong_passphrase, store_damaged, token_failed
    */
   async unseal(secret: Buffer): Promise<void> {
-    if (this.#unsealed !== undefined) return
-    const store = SealedStore.open(this.#options.directory, secret)
+    if (this.#unsealed !== undefined) return this.#unsealing
+    this.#unsealing = this.#open(secret)
+    return this.#unsealing
+  }
+
+  /** Lets the workers sign their closing heads, then ends. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    for (const server of this.#servers) server.close()
+    for (const worker of this.#workers) worker.tell({ type: 'stop' })
+    const deadline = Date.now() + STOP_TIMEOUT_MS
+    while (this.#workers.size > 0 && Date.now() < deadline) await delay(20)
+    for (const worker of this.#workers) worker.kill()
+    while (this.#workers.size > 0) await delay(5)
+    this.#keepOrphans()
+    // Nobody else can have listened there while the directory was claimed.
+    if (this.#claim === undefined) return
+    rmSync(this.#options.serverSocket, { force: true })
+    rmSync(this.#options.custodianSocket, { force: true })
+    this.#claim[Symbol.dispose]()
+  }
+
+  async #open(secret: Buffer): Promise<void> {
+    const store = this.#openWith(secret)
+    for (const end of decodeChainEnds(store.readReceipts() ?? NO_CHAINS)) this.#orphans.set(chainKey(end), end)
     // A chain of receipts is named by the epoch of its boot: it must never come twice, so it is durable first.
     store.write({ ...store.state, epoch: store.state.epoch + 1 })
     const pin = this.#backend === 'pkcs11' ? secret : undefined
@@ -120,16 +170,12 @@ export class Supervisor {
     this.#options.log(`unsealed: HSM ${store.state.hsmId.toString('hex')}, ${this.#workerCount} worker(s)`)
   }
 
-  /** Lets the workers sign their closing heads, then ends. */
-  async stop(): Promise<void> {
-    this.#stopping = true
-    for (const server of this.#servers) server.close()
-    for (const worker of this.#workers) worker.tell({ type: 'stop' })
-    const deadline = Date.now() + STOP_TIMEOUT_MS
-    while (this.#workers.size > 0 && Date.now() < deadline) await delay(20)
-    for (const worker of this.#workers) worker.kill()
-    rmSync(this.#options.serverSocket, { force: true })
-    rmSync(this.#options.custodianSocket, { force: true })
+  #openWith(secret: Buffer): SealedStore {
+    try {
+      return SealedStore.open(this.#options.directory, secret)
+    } finally {
+      if (this.#backend === 'soft') secret.fill(0)
+    }
   }
 
   async #startWorker(unsealed: Unsealed): Promise<void> {
@@ -137,7 +183,6 @@ export class Supervisor {
       onMessage: (from, message) => {
         this.#receive(from, message)
       },
-      onOrphanAcknowledged: (acknowledged) => this.#orphans.delete(chainName(acknowledged)),
       onClosed: (closed) => {
         this.#workerClosed(closed)
       },
@@ -147,7 +192,9 @@ export class Supervisor {
     if (this.#orphans.size > 0) worker.tell({ type: 'orphans', chains: [...this.#orphans.values()] })
   }
 
-  #workerStart({ store, pin, bootEpoch }: Unsealed): WorkerStart {
+  #workerStart(unsealed: Unsealed): WorkerStart {
+    const worker = this.#takeNumber(unsealed.store)
+    const { store, pin, bootEpoch } = unsealed
     const { backend, checkValues, hsmId, storageKeyId, operatorPublicKey, importPublicKey, receiptPublicKey } =
       store.state
     return {
@@ -161,21 +208,34 @@ export class Supervisor {
       importPublicKey,
       receiptPublicKey,
       bootEpoch,
-      worker: this.#nextWorker++,
+      worker,
       workers: this.#workerCount,
       objectLimit: backend.kind === 'pkcs11' ? PKCS11_OBJECT_LIMIT : Number.MAX_SAFE_INTEGER,
       state: sharedState(store, store.state.floors),
     }
   }
 
+  /** The next number of all, durable before it is used. */
+  #takeNumber(store: SealedStore): number {
+    const spare = this.#spareNumbers.shift()
+    if (spare !== undefined) return spare
+    const { epoch, lastWorker } = store.state
+    store.write({ ...store.state, epoch: epoch + 1, lastWorker: lastWorker + 1 })
+    return lastWorker + 1
+  }
+
   /** Hands a connection of the server to the worker with the fewest. */
   #assign(socket: Socket): void {
-    const ready = [...this.#workers].filter((worker) => !worker.closed && !worker.retiring)
+    const ready = [...this.#workers].filter(
+      (worker) => !worker.closed && !worker.retiring && worker.connections < MAX_CONNECTIONS_PER_WORKER,
+    )
     const worker = ready.sort((a, b) => a.connections - b.connections)[0]
     if (worker === undefined || this.#unsealed === undefined) {
       const code = this.#unsealed === undefined ? 'sealed' : 'busy'
       socket.on('error', () => socket.destroy())
       socket.end(encodeFrame(FRAME.refused, 0, encodeRefusal(new HsmError(code))))
+      // Reads on, so that the end of the other side is seen.
+      socket.resume()
       return
     }
     worker.connect(socket)
@@ -183,53 +243,74 @@ export class Supervisor {
 
   #workerClosed(worker: WorkerProcess): void {
     this.#workers.delete(worker)
-    if (this.#orderOf === worker) this.#finishOrder()
-    const chain = worker.orphanedChain()
-    this.#orphans.set(chainName(chain), chain)
+    this.#desk.abandoned(worker)
+    if (!worker.served) this.#spareNumbers.push(worker.number)
+    else if (!worker.chainClosed) this.#orphan(worker.chainEnd())
     if (this.#stopping || this.#unsealed === undefined) return
-    // The replacement of a retiring worker is already there; it closes the chain of the other.
-    const heir = [...this.#workers].find((other) => !other.retiring)
-    heir?.tell({ type: 'orphans', chains: [chain] })
-    if (!worker.retiring) void this.#replace()
+    if (!worker.retiring) void this.#fill()
   }
 
-  async #replace(): Promise<void> {
-    const unsealed = this.#unsealed
-    while (unsealed !== undefined && !this.#stopping && this.#activeWorkers() < this.#workerCount) {
+  /** Another worker closes the chain; a new one does so when it starts. */
+  #orphan(chain: ChainEnd): void {
+    this.#orphans.set(chainKey(chain), chain)
+    if (this.#stopping) return
+    const heir = [...this.#workers].find((other) => !other.retiring && other.served)
+    heir?.tell({ type: 'orphans', chains: [chain] })
+  }
+
+  /** Starts workers until there are as many as there should be. One such loop runs at a time. */
+  async #fill(): Promise<void> {
+    while (this.#missesWorkers()) {
+      this.#filling ??= this.#startMissing().finally(() => {
+        this.#filling = undefined
+      })
+      await this.#filling
+    }
+  }
+
+  async #startMissing(): Promise<void> {
+    let delayMs = FIRST_RESTART_DELAY_MS
+    while (this.#unsealed !== undefined && this.#missesWorkers()) {
       try {
-        await this.#startWorker(unsealed)
+        await this.#startWorker(this.#unsealed)
       } catch (error) {
-        this.#options.log(`a worker could not start: ${error instanceof Error ? error.message : 'unknown'}`)
-        await delay(RESTART_DELAY_MS)
+        this.#options.log(`a worker could not start: ${messageOf(error)}`)
+        await delay(delayMs)
+        delayMs = Math.min(2 * delayMs, MAX_RESTART_DELAY_MS)
       }
     }
   }
 
-  #activeWorkers(): number {
-    return [...this.#workers].filter((worker) => !worker.retiring).length
+  #missesWorkers(): boolean {
+    if (this.#unsealed === undefined || this.#stopping) return false
+    return [...this.#workers].filter((worker) => !worker.retiring).length < this.#workerCount
   }
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
     switch (message.type) {
       case 'order-claim':
-        this.#queueClaim(worker, message.id, message.claim)
-        return
+        return this.#desk.claim(worker, message.id, message.claim)
       case 'order-commit':
-        void this.#commit(worker, message.id, message.commit)
+        void this.#desk.commit(worker, message.id, message.commit)
         return
       case 'order-abandon':
-        if (this.#orderOf === worker) this.#finishOrder()
-        return
+        return this.#desk.abandoned(worker)
       case 'order-acknowledged': {
         const store = this.#unsealed?.store
         store?.keepInMemory(acknowledgeOrder(store.state, message.signer, message.sequence))
         return
       }
+      case 'acknowledged':
+        for (const other of this.#workers)
+          if (other !== worker) other.tell({ type: 'acknowledged', acknowledged: message.acknowledged })
+        return
+      case 'chain-closed':
+        return this.#chainClosed(worker, message)
+      case 'connection-closed':
+        worker.connections -= 1
+        return
       case 'retire':
-        worker.retiring = true
-        void this.#replace().then(() => {
-          worker.tell({ type: 'stop' })
-        })
+        void this.#retire([worker])
         return
       case 'ready':
       case 'failed':
@@ -238,29 +319,42 @@ export class Supervisor {
     }
   }
 
-  #queueClaim(worker: WorkerProcess, id: number, claim: OrderClaim): void {
-    const begin = (): void => {
-      if (worker.closed) return this.#finishOrder()
-      this.#orderOf = worker
-      const answer = this.#answerOrder(() => ({ kind: 'claimed', claim: this.#claim(claim) }))
-      worker.tell({ type: 'order-answer', id, answer })
-      // Refused, or answered from memory: nothing will be committed.
-      if (answer.kind !== 'claimed' || answer.claim.kind === 'repeated') this.#finishOrder()
+  #chainClosed(worker: WorkerProcess, chain: { bootEpoch: number; worker: number }): void {
+    if (chainKey(chain) === chainKey(worker.chainEnd())) worker.chainClosed = true
+    if (this.#orphans.delete(chainKey(chain)) && this.#orphans.size === 0)
+      this.#unsealed?.store.writeReceipts(undefined)
+  }
+
+  /** Replaces workers: the new ones serve before the old ones end. */
+  async #retire(workers: readonly WorkerProcess[]): Promise<void> {
+    for (const worker of workers) worker.retiring = true
+    await this.#fill()
+    for (const worker of workers) worker.tell({ type: 'stop' })
+  }
+
+  /**
+   * After the operator accepted a store that had been rolled back, the epoch of this boot may name chains that the
+   * database has from another life of the store. The new epoch is above all of them.
+   */
+  #beginNewChains(): void {
+    if (this.#unsealed === undefined) return
+    this.#unsealed.bootEpoch = this.#unsealed.store.state.epoch
+    void this.#retire([...this.#workers])
+  }
+
+  /** What no server was there to take waits for the next start. */
+  #keepOrphans(): void {
+    if (this.#unsealed === undefined) return
+    try {
+      const ends = [...this.#orphans.values()]
+      this.#unsealed.store.writeReceipts(ends.length === 0 ? undefined : encodeChainEnds(ends))
+    } catch (error) {
+      this.#options.log(`receipts were lost, which shows as chains without an end: ${messageOf(error)}`)
     }
-    if (this.#orderOf === undefined) begin()
-    else this.#claims.push(begin)
   }
 
-  #claim(claim: OrderClaim): ClaimAnswer {
+  #claimOrder(claim: OrderClaim): ClaimAnswer {
     return claimOrder(this.#openStore().state, { ...claim, orderDigest: toBuffer(claim.orderDigest) })
-  }
-
-  async #commit(worker: WorkerProcess, id: number, commit: OrderCommit): Promise<void> {
-    if (this.#orderOf !== worker) return
-    const answer = this.#answerOrder(() => ({ kind: 'committed', epoch: this.#write(commit) }))
-    if (answer.kind === 'committed') await this.#publish(commit.floors)
-    worker.tell({ type: 'order-answer', id, answer })
-    this.#finishOrder()
   }
 
   #write(commit: OrderCommit): number {
@@ -280,21 +374,6 @@ export class Supervisor {
     const revision = ++this.#revision
     const state = sharedState(this.#openStore(), floors)
     await Promise.all([...this.#workers].map((worker) => worker.publish(revision, state)))
-  }
-
-  #answerOrder(answer: () => OrderAnswer): OrderAnswer {
-    try {
-      return answer()
-    } catch (error) {
-      if (error instanceof HsmError) return { kind: 'refused', code: error.code, detail: error.detail }
-      this.#options.log(`the sealed store could not be written: ${error instanceof Error ? error.message : 'unknown'}`)
-      return { kind: 'refused', code: 'store_damaged', detail: 'the sealed store could not be written' }
-    }
-  }
-
-  #finishOrder(): void {
-    this.#orderOf = undefined
-    this.#claims.shift()?.()
   }
 
   #openStore(): SealedStore {
@@ -327,6 +406,6 @@ function sharedState(store: SealedStore, floors: ReadonlyMap<string, number>): S
   return { epoch, lastSequence: lastSequence.get(operator) ?? 0, floors }
 }
 
-function chainName(chain: { bootEpoch: number; worker: number }): string {
-  return `${chain.bootEpoch}/${chain.worker}`
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown'
 }

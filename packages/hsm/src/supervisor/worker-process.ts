@@ -3,18 +3,17 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { HsmError } from '../errors.ts'
+import type { ChainEnd } from '../receipts/chain-end.ts'
 import { ReceiptPipeReader } from '../receipts/receipt-pipe.ts'
 import { UnacknowledgedReceipts } from '../receipts/unacknowledged.ts'
-import type { ReceiptAcknowledgement } from '../receipts/head.ts'
-import type { FromWorker, OrphanedChain, SharedState, ToWorker, WorkerStart } from '../worker/messages.ts'
+import type { FromWorker, SharedState, ToWorker, WorkerStart } from '../worker/messages.ts'
 
 const WORKER_MAIN = fileURLToPath(new URL('../worker/main.ts', import.meta.url))
 const RECEIPT_PIPE_FD = 4
+const PUBLISH_TIMEOUT_MS = 5000
 
 export interface WorkerEvents {
   onMessage(worker: WorkerProcess, message: FromWorker): void
-  /** An acknowledgement of a chain that is not this worker's own: of an orphan that it delivered. */
-  onOrphanAcknowledged(acknowledged: ReceiptAcknowledgement): void
   onClosed(worker: WorkerProcess): void
 }
 
@@ -23,6 +22,9 @@ export class WorkerProcess {
   readonly number: number
   connections = 0
   retiring = false
+  /** The server has the closing head: nothing of this chain is left to be handed over. */
+  chainClosed = false
+  #served = false
   readonly #child: ChildProcess
   readonly #start: WorkerStart
   readonly #receipts = new UnacknowledgedReceipts()
@@ -36,7 +38,7 @@ export class WorkerProcess {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       serialization: 'advanced',
     })
-    this.#readReceipts(events)
+    this.#readReceipts()
     this.#child.on('message', (message: FromWorker) => {
       events.onMessage(this, message)
     })
@@ -53,6 +55,11 @@ export class WorkerProcess {
     return this.#child.pid
   }
 
+  /** Whether it ever came to serve: before, it can have made no receipt. */
+  get served(): boolean {
+    return this.#served
+  }
+
   get closed(): boolean {
     return this.#closed
   }
@@ -67,7 +74,10 @@ export class WorkerProcess {
         resolve(undefined)
       })
     })
-    if (message?.type === 'ready') return
+    if (message?.type === 'ready') {
+      this.#served = true
+      return
+    }
     if (message?.type === 'failed') throw new HsmError(message.code, message.detail)
     throw new HsmError('token_failed', 'the worker ended before it was ready')
   }
@@ -80,14 +90,18 @@ export class WorkerProcess {
     })
   }
 
-  /** Resolves when the worker acts on the new state, or is gone. */
+  /** Resolves when the worker acts on the new state, or is gone: one that does not answer is killed. */
   async publish(revision: number, state: SharedState): Promise<void> {
     if (this.#closed) return
     await new Promise<void>((resolve) => {
       const onMessage = (message: FromWorker): void => {
         if (message.type === 'state-known' && message.revision === revision) done()
       }
+      const timer = setTimeout(() => {
+        this.kill()
+      }, PUBLISH_TIMEOUT_MS)
       const done = (): void => {
+        clearTimeout(timer)
         this.#child.off('message', onMessage)
         this.#child.off('close', done)
         resolve()
@@ -107,20 +121,18 @@ export class WorkerProcess {
   }
 
   /** The chain of a worker that is gone, for another one to close. */
-  orphanedChain(): OrphanedChain {
+  chainEnd(): ChainEnd {
     const { bootEpoch, worker } = this.#start
     return { bootEpoch, worker, ...this.#receipts.end, receipts: this.#receipts.receipts }
   }
 
-  #readReceipts(events: WorkerEvents): void {
+  #readReceipts(): void {
     const reader = new ReceiptPipeReader(
       (receipt) => {
         this.#receipts.add(receipt)
       },
-      (acknowledged) => {
-        const own = acknowledged.worker === this.#start.worker && acknowledged.bootEpoch === this.#start.bootEpoch
-        if (own) this.#receipts.acknowledge(acknowledged.sequence)
-        else events.onOrphanAcknowledged(acknowledged)
+      (sequence) => {
+        this.#receipts.acknowledge(sequence)
       },
     )
     const pipe = this.#child.stdio[RECEIPT_PIPE_FD] as Readable
@@ -129,7 +141,8 @@ export class WorkerProcess {
     })
   }
 
+  /** A channel that breaks under a dying worker is no error of its own: 'close' follows. */
   #send(message: ToWorker): void {
-    if (!this.#closed && this.#child.connected) this.#child.send(message)
+    if (!this.#closed && this.#child.connected) this.#child.send(message, () => undefined)
   }
 }

@@ -22,6 +22,10 @@ export interface WorkerContext {
   /** The facts of a welcome as of now. */
   welcome(): Welcome
   orderAcknowledged(signer: Buffer, sequence: number): void
+  /** True once the worker ends: it does no operation any more, and the client asks another one. */
+  readonly ending: boolean
+  /** Runs an order unless too many wait already. @throws HsmError busy, or as `carryOut` does */
+  withOrder<Result>(carryOut: () => Promise<Result>): Promise<Result>
   /** Called after every batch: the worker may want to be replaced. */
   afterBatch(): void
 }
@@ -33,7 +37,7 @@ export class WorkerConnection {
   readonly #context: WorkerContext
   readonly #socket: Socket
   readonly #splitter = new FrameSplitter()
-  #state: 'new' | 'open' | 'rolled-back' = 'new'
+  #state: 'new' | 'open' | 'rolled-back' | 'broken' = 'new'
   #out: Buffer[] = []
 
   constructor(context: WorkerContext, socket: Socket) {
@@ -56,19 +60,25 @@ export class WorkerConnection {
     if (!this.#socket.destroyed) this.#socket.write(encodeFrame(type, 0, payload))
   }
 
+  get backlogged(): boolean {
+    return this.#socket.writableNeedDrain
+  }
+
   /** Closes the connection after what was written. */
   end(): void {
     this.#socket.end()
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#state === 'broken') return
     try {
       for (const frame of this.#splitter.push(chunk)) this.#handle(frame)
     } catch (error) {
       // The stream cannot be cut into frames any more.
+      this.#state = 'broken'
       this.#answer(FRAME.refused, 0, encodeRefusal(asHsmError(error)))
       this.#flush()
-      this.#socket.end()
+      this.#socket.destroySoon()
       return
     }
     this.#flush()
@@ -84,6 +94,8 @@ export class WorkerConnection {
   }
 
   #dispatch(frame: Frame): void {
+    // No answer: the connection closes soon, and the client makes the request again elsewhere.
+    if (this.#context.ending && frame.type !== FRAME.acknowledgeReceipts) return
     if (this.#state === 'new' && frame.type !== FRAME.hello) throw new HsmError('frame_malformed', 'hello expected')
     if (this.#state === 'rolled-back') this.#allowRecoveryOnly(frame)
     switch (frame.type) {
@@ -111,16 +123,19 @@ export class WorkerConnection {
   }
 
   #hello(frame: Frame): void {
+    if (this.#state !== 'new') throw new HsmError('frame_malformed', 'a second hello')
     const { knownEpoch } = decodeHello(frame.payload)
     const welcome = this.#context.welcome()
     this.#answer(FRAME.welcome, frame.requestId, encodeWelcome(welcome))
     this.#state = knownEpoch > welcome.epoch ? 'rolled-back' : 'open'
+    // The welcome goes first: until it comes, the other side takes nothing else.
+    this.#flush()
     if (this.#state === 'open') this.#context.courier.connected(this)
   }
 
   /** A store older than the database knows may have forgotten removals: only the operator's word lets it go on. */
   #allowRecoveryOnly(frame: Frame): void {
-    if (frame.type === FRAME.hello) return
+    if (frame.type === FRAME.hello || frame.type === FRAME.acknowledgeOrder) return
     if (frame.type === FRAME.applyOrder) {
       const { changes } = parseOrder(decodeApplyOrder(frame.payload).text)
       if (changes.every((change) => change.action === 'epoch.accept')) return
@@ -147,7 +162,8 @@ export class WorkerConnection {
     try {
       courier.refuseWhenFull()
       const authority = { hsmId: custody.receipts.hsmId, operatorPublicKey }
-      const applied = await applyOrder(custody, authority, ledger, decodeApplyOrder(frame.payload))
+      const command = decodeApplyOrder(frame.payload)
+      const applied = await this.#context.withOrder(() => applyOrder(custody, authority, ledger, command))
       this.#answer(FRAME.orderApplied, frame.requestId, encodeAppliedOrder(applied))
     } catch (error) {
       this.#answer(FRAME.refused, frame.requestId, encodeRefusal(asHsmError(error)))

@@ -5,6 +5,8 @@ import { Floors } from '../custody/floors.ts'
 import { KekCache } from '../custody/kek-cache.ts'
 import { HsmError } from '../errors.ts'
 import { ReceiptChain } from '../receipts/chain.ts'
+import type { ChainName } from '../receipts/chain-end.ts'
+import type { ReceiptAcknowledgement } from '../receipts/head.ts'
 import { ReceiptPipeWriter } from '../receipts/receipt-pipe.ts'
 import { openToken } from '../token/open-token.ts'
 import type { BackendSettings } from '../token/settings.ts'
@@ -19,6 +21,8 @@ const RECEIPT_PIPE_FD = 4
 const HEAD_INTERVAL_MS = 1000
 const CLOSING_TIMEOUT_MS = 1000
 const LAST_WRITES_MS = 50
+const ORDERS_TIMEOUT_MS = 1000
+const MAX_ORDERS_IN_FLIGHT = 4
 
 function send(message: FromWorker): void {
   process.send?.(message)
@@ -30,10 +34,13 @@ class Worker {
   readonly #token: Token
   readonly #floors: Floors
   readonly #courier: ReceiptCourier
-  readonly #ledger = new RemoteLedger(send)
+  readonly #ledger: RemoteLedger
   readonly #start: WorkerStart
   #state: SharedState
   #retiring = false
+  #ending = false
+  #orders = 0
+  #ordersAcknowledged = 0
 
   constructor(start: WorkerStart) {
     this.#start = start
@@ -41,26 +48,27 @@ class Worker {
     this.#token = openToken(reviveSettings(start.backend), start.pin && toBuffer(start.pin))
     this.#token.verifyCheckValues(reviveCheckValues(start.checkValues))
     this.#floors = new Floors(start.state.floors)
-    const pipe = new ReceiptPipeWriter(RECEIPT_PIPE_FD)
-    const sign = (message: Buffer) => this.#token.sign(message)
-    this.#courier = new ReceiptCourier(pipe, sign)
-    const chain = { hsmId: toBuffer(start.hsmId), bootEpoch: start.bootEpoch, worker: start.worker }
-    const receipts = new ReceiptChain(chain, sign, (receipt) => {
-      this.#courier.keep(receipt)
+    this.#courier = this.#makeCourier()
+    this.#ledger = new RemoteLedger(send, () => {
+      this.#courier.flush()
     })
-    this.#courier.follow(receipts)
     const storageKeyId = toBuffer(start.storageKeyId)
     const keks = new KekCache(this.#token, storageKeyId, this.#floors)
+    const receipts = this.#courier.chain
     this.#context = this.#makeContext({ token: this.#token, storageKeyId, floors: this.#floors, keks, receipts })
     setInterval(() => {
       this.#courier.signHead()
+      this.#courier.resendStale()
     }, HEAD_INTERVAL_MS)
   }
 
   connect(socket: Socket): void {
     const connection = new WorkerConnection(this.#context, socket)
     this.#connections.add(connection)
-    socket.on('close', () => this.#connections.delete(connection))
+    socket.on('close', () => {
+      this.#connections.delete(connection)
+      send({ type: 'connection-closed' })
+    })
   }
 
   receive(message: ToWorker): void {
@@ -70,7 +78,10 @@ class Worker {
         for (const [id, floor] of message.state.floors) this.#floors.raise(id, floor)
         return send({ type: 'state-known', revision: message.revision })
       case 'orphans':
-        for (const chain of message.chains) this.#courier.adopt(chain, toBuffer(this.#start.hsmId))
+        for (const chain of message.chains) this.#courier.adopt(chain)
+        return
+      case 'acknowledged':
+        for (const acknowledged of message.acknowledged) this.#courier.passedOn(acknowledged)
         return
       case 'order-answer':
         return this.#ledger.answered(message.id, message.answer)
@@ -83,7 +94,12 @@ class Worker {
     }
   }
 
+  /** Nothing begins any more; what has begun ends; the closing head is the last that leaves. */
   async #stop(): Promise<void> {
+    if (this.#ending) return
+    this.#ending = true
+    const deadline = Date.now() + ORDERS_TIMEOUT_MS
+    while (this.#orders > 0 && Date.now() < deadline) await delay(5)
     await this.#courier.close(CLOSING_TIMEOUT_MS)
     this.#courier.flush()
     for (const connection of this.#connections) connection.end()
@@ -93,9 +109,32 @@ class Worker {
     process.disconnect()
   }
 
+  #makeCourier(): ReceiptCourier {
+    const { hsmId, bootEpoch, worker } = this.#start
+    const sign = (message: Buffer) => this.#token.sign(message)
+    const port = {
+      pipe: new ReceiptPipeWriter(RECEIPT_PIPE_FD),
+      sign,
+      passOn: (acknowledged: readonly ReceiptAcknowledgement[]) => {
+        send({ type: 'acknowledged', acknowledged })
+      },
+      chainClosed: (chain: ChainName) => {
+        send({ type: 'chain-closed', bootEpoch: chain.bootEpoch, worker: chain.worker })
+      },
+    }
+    return new ReceiptCourier(
+      port,
+      (keep) => new ReceiptChain({ hsmId: toBuffer(hsmId), bootEpoch, worker }, sign, keep),
+    )
+  }
+
   #makeContext(custody: Custody): WorkerContext {
     const start = this.#start
+    const isEnding = () => this.#ending
     return {
+      get ending() {
+        return isEnding()
+      },
       custody,
       courier: this.#courier,
       ledger: this.#ledger,
@@ -113,11 +152,25 @@ class Worker {
         lastSequence: this.#state.lastSequence,
       }),
       orderAcknowledged: (signer, sequence) => {
+        // Each order at most once: whoever repeats acknowledgements for ever does not fill the channel to the supervisor.
+        if (sequence <= this.#ordersAcknowledged || sequence > this.#state.lastSequence) return
+        this.#ordersAcknowledged = sequence
         send({ type: 'order-acknowledged', signer: signer.toString('hex'), sequence })
       },
+      withOrder: (carryOut) => this.#withOrder(carryOut),
       afterBatch: () => {
         this.#retireWhenWorn()
       },
+    }
+  }
+
+  async #withOrder<Result>(carryOut: () => Promise<Result>): Promise<Result> {
+    if (this.#orders >= MAX_ORDERS_IN_FLIGHT) throw new HsmError('busy', 'orders')
+    this.#orders += 1
+    try {
+      return await carryOut()
+    } finally {
+      this.#orders -= 1
     }
   }
 

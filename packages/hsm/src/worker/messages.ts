@@ -1,6 +1,8 @@
 import type { RecordChange } from '../contract/order.ts'
 import type { ClaimAnswer, OrderClaim, OrderCommit } from '../custody/apply-order.ts'
 import type { HsmErrorCode } from '../errors.ts'
+import type { ChainEnd } from '../receipts/chain-end.ts'
+import type { ReceiptAcknowledgement } from '../receipts/head.ts'
 import type { BackendSettings } from '../token/settings.ts'
 import type { CheckValues } from '../token/token.ts'
 
@@ -33,21 +35,14 @@ export interface SharedState {
   readonly floors: ReadonlyMap<string, number>
 }
 
-/** Receipts of a worker that died, for another one to close and hand over. */
-export interface OrphanedChain {
-  readonly bootEpoch: number
-  readonly worker: number
-  readonly sequence: number
-  readonly hash: Uint8Array
-  readonly receipts: readonly Uint8Array[]
-}
-
 export type ToWorker =
   | WorkerStart
   | { readonly type: 'connection' }
   /** `floors` are those that rose. Answered by `state-known`. */
   | { readonly type: 'state'; readonly revision: number; readonly state: SharedState }
-  | { readonly type: 'orphans'; readonly chains: readonly OrphanedChain[] }
+  | { readonly type: 'orphans'; readonly chains: readonly ChainEnd[] }
+  /** What the server said to another worker about a chain of receipts. */
+  | { readonly type: 'acknowledged'; readonly acknowledged: readonly ReceiptAcknowledgement[] }
   | { readonly type: 'order-answer'; readonly id: number; readonly answer: OrderAnswer }
   | { readonly type: 'stop' }
 
@@ -64,6 +59,9 @@ export type FromWorker =
   | { readonly type: 'order-commit'; readonly id: number; readonly commit: OrderCommit }
   | { readonly type: 'order-abandon' }
   | { readonly type: 'order-acknowledged'; readonly signer: string; readonly sequence: number }
+  | { readonly type: 'acknowledged'; readonly acknowledged: readonly ReceiptAcknowledgement[] }
+  | { readonly type: 'chain-closed'; readonly bootEpoch: number; readonly worker: number }
+  | { readonly type: 'connection-closed' }
   | { readonly type: 'retire' }
 
 /** Structured clone turns a Buffer into a Uint8Array; this makes it a Buffer again, over the same bytes. */

@@ -14,7 +14,7 @@ const hexId = bytes(16).map((id) => id.toString('hex'))
 const uint32 = fc.integer({ min: 0, max: 0xffffffff })
 const sequence = fc.maxSafeNat()
 const time = fc.date({ min: new Date(0), max: new Date('9999-12-31'), noInvalidDate: true }).map((d) => d.toISOString())
-const recipient = fc.constantFrom('ns:000013', 'as:door-sensors', 'as:a:b', 'as:x')
+const recipient = fc.constantFrom('ns 000013', 'as door-sensors', 'as a:b', 'as x')
 const printable = fc.stringMatching(/^[\x21-\x7e]{1,64}$/)
 const mapOf = <V>(key: fc.Arbitrary<string>, value: fc.Arbitrary<V>) =>
   fc.array(fc.tuple(key, value), { maxLength: 8 }).map((entries) => new Map(entries))
@@ -60,11 +60,12 @@ const storeState: fc.Arbitrary<StoreState> = fc.record({
   backend: fc.oneof(softSettings, pkcs11Settings),
   floors: mapOf(hexId, uint32),
   labels: mapOf(
-    fc.tuple(recipient, printable).map((parts) => parts.join(':')),
+    fc.tuple(recipient, printable).map((parts) => parts.join(' ')),
     hexId,
   ),
   kekVersions: mapOf(recipient, uint32),
   lastSequence: mapOf(hexId, sequence),
+  lastWorker: uint32,
   unacknowledged: fc.array(
     fc.record({
       signer: hexId,
@@ -133,9 +134,10 @@ describe('the state of the store', () => {
       'floors',
     ],
     ['a floor of three parts', (file) => (file['floors'] = [['00'.repeat(16), 1, 2]]), 'floors'],
-    ['a label of an unknown kind', (file) => (file['labels'] = [['js:x:y', '00'.repeat(16)]]), 'labels'],
-    ['a label without KEK', (file) => (file['labels'] = [['as:x:y', '']]), 'labels'],
-    ['a fractional KEK version', (file) => (file['kekVersions'] = [['as:x', 1.5]]), 'kekVersions'],
+    ['a label of an unknown kind', (file) => (file['labels'] = [['js x y', '00'.repeat(16)]]), 'labels'],
+    ['a label of nobody', (file) => (file['labels'] = [['as x', '00'.repeat(16)]]), 'labels'],
+    ['a label without KEK', (file) => (file['labels'] = [['as x y', '']]), 'labels'],
+    ['a fractional KEK version', (file) => (file['kekVersions'] = [['as x', 1.5]]), 'kekVersions'],
     ['a sequence as text', (file) => (file['lastSequence'] = [['00'.repeat(16), '5']]), 'lastSequence'],
     ['an order that is no object', (file) => (file['unacknowledged'] = [1]), 'unacknowledged'],
     ['an order without digest', (file) => delete first(file, 'unacknowledged')['orderDigest'], 'orderDigest'],
@@ -209,9 +211,10 @@ function sample(): StoreState {
       receiptPrivateKey: randomBytes(48),
     },
     floors: new Map([[id.toString('hex'), 0xffffffff]]),
-    labels: new Map([['as:door-sensors:kek-1', id.toString('hex')]]),
-    kekVersions: new Map([['as:door-sensors', 1]]),
+    labels: new Map([['as door-sensors kek-1', id.toString('hex')]]),
+    kekVersions: new Map([['as door-sensors', 1]]),
     lastSequence: new Map([[id.toString('hex'), 12]]),
+    lastWorker: 4,
     unacknowledged: [
       {
         signer: id.toString('hex'),

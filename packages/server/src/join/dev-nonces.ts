@@ -13,70 +13,78 @@ export type DevNonceRule = ReturnType<typeof devNonceRule>
 
 const KIND = { counter: 1, list: 2, bitmap: 3 } as const
 const BITMAP_BYTES = 8192
-/** From here on the bitmap is the smaller form. */
-const MAX_LIST = BITMAP_BYTES / 2
+/** A longer list would be larger than the bitmap. */
+const MAX_LIST_BYTES = 1 + BITMAP_BYTES
 
 /** Whether a DevNonce may be used under the rule of the device's LoRaWAN version (LoRaWAN 1.0.3 §6.2.4, 1.0.4 §6.2.2). */
 export function acceptsDevNonce(history: Buffer | undefined, rule: DevNonceRule, devNonce: number): boolean {
   if (history === undefined) return true
-  if (rule === 'counter') return devNonce > highestDevNonce(history)
-  return !hasDevNonce(history, devNonce)
+  return rule === 'counter' ? devNonce > highestDevNonce(history) : !hasDevNonce(history, devNonce)
 }
 
 /** The history with one more DevNonce, which {@link acceptsDevNonce} has accepted. */
 export function addDevNonce(history: Buffer | undefined, rule: DevNonceRule, devNonce: number): Buffer {
-  if (rule === 'counter') return encodeNumbers(KIND.counter, [devNonce])
-  if (history === undefined) return encodeNumbers(KIND.list, [devNonce])
-  if (history[0] === KIND.bitmap) return withBit(Buffer.from(history), devNonce)
-  const nonces = [...listDevNonces(history), devNonce].sort((a, b) => a - b)
-  return nonces.length <= MAX_LIST ? encodeNumbers(KIND.list, nonces) : encodeBitmap(nonces)
+  if (rule === 'counter') return Buffer.concat([Buffer.from([KIND.counter]), uint16(devNonce)])
+  if (history === undefined) return Buffer.concat([Buffer.from([KIND.list]), uint16(devNonce)])
+  if (history[0] === KIND.bitmap) return setBit(Buffer.from(history), devNonce)
+  if (history.length + 2 > MAX_LIST_BYTES) return setBit(toBitmap(history), devNonce)
+  const at = positionOf(history, devNonce)
+  return Buffer.concat([history.subarray(0, at), uint16(devNonce), history.subarray(at)])
 }
 
-/** How many DevNonces can not be used any more. */
+/** How many DevNonces cannot be used any more. */
 export function countDevNonces(history: Buffer): number {
   if (history[0] === KIND.counter) return highestDevNonce(history) + 1
-  return listDevNonces(history).length
+  if (history[0] === KIND.list) return (history.length - 1) / 2
+  let count = 0
+  for (const byte of history.subarray(1)) for (let bits = byte; bits !== 0; bits &= bits - 1) count += 1
+  return count
 }
 
 function hasDevNonce(history: Buffer, devNonce: number): boolean {
   if (history[0] === KIND.bitmap) return ((history[1 + (devNonce >> 3)] ?? 0) & (1 << (devNonce & 7))) !== 0
   if (history[0] === KIND.counter) return devNonce <= highestDevNonce(history)
-  return listDevNonces(history).includes(devNonce)
+  const at = positionOf(history, devNonce)
+  return at < history.length && history.readUInt16BE(at) === devNonce
 }
 
+/** Of a counter's history, or of a list: a device whose version was changed must not fall behind. */
 function highestDevNonce(history: Buffer): number {
-  return listDevNonces(history).at(-1) ?? -1
+  if (history[0] !== KIND.bitmap) return history.readUInt16BE(history.length - 2)
+  for (let index = history.length - 1; index > 0; index--) {
+    const byte = history[index] ?? 0
+    if (byte !== 0) return 8 * (index - 1) + 31 - Math.clz32(byte)
+  }
+  return -1
 }
 
-function listDevNonces(history: Buffer): number[] {
-  if (history[0] === KIND.bitmap) return listBits(history.subarray(1))
-  return Array.from({ length: (history.length - 1) / 2 }, (_, i) => history.readUInt16BE(1 + 2 * i))
+/** Where in the list `devNonce` stands, or would have to: the offset of the first number that is not below it. */
+function positionOf(list: Buffer, devNonce: number): number {
+  let low = 0
+  let high = (list.length - 1) / 2
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (list.readUInt16BE(1 + 2 * middle) < devNonce) low = middle + 1
+    else high = middle
+  }
+  return 1 + 2 * low
 }
 
-function listBits(bitmap: Buffer): number[] {
-  const nonces: number[] = []
-  bitmap.forEach((byte, index) => {
-    for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) nonces.push(8 * index + bit)
-  })
-  return nonces
+function toBitmap(list: Buffer): Buffer {
+  const bitmap = Buffer.alloc(1 + BITMAP_BYTES)
+  bitmap.writeUInt8(KIND.bitmap)
+  for (let at = 1; at < list.length; at += 2) setBit(bitmap, list.readUInt16BE(at))
+  return bitmap
 }
 
-function encodeNumbers(kind: number, nonces: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(1 + 2 * nonces.length)
-  bytes.writeUInt8(kind)
-  nonces.forEach((nonce, index) => bytes.writeUInt16BE(nonce, 1 + 2 * index))
-  return bytes
+function setBit(bitmap: Buffer, devNonce: number): Buffer {
+  const index = 1 + (devNonce >> 3)
+  bitmap.writeUInt8((bitmap[index] ?? 0) | (1 << (devNonce & 7)), index)
+  return bitmap
 }
 
-function encodeBitmap(nonces: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(1 + BITMAP_BYTES)
-  bytes.writeUInt8(KIND.bitmap)
-  for (const nonce of nonces) withBit(bytes, nonce)
-  return bytes
-}
-
-function withBit(bytes: Buffer, nonce: number): Buffer {
-  const index = 1 + (nonce >> 3)
-  bytes.writeUInt8((bytes[index] ?? 0) | (1 << (nonce & 7)), index)
+function uint16(value: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeUInt16BE(value)
   return bytes
 }

@@ -34,7 +34,7 @@ export interface OrderAdopterOptions {
  * the HSM only when all before it are settled. A crash anywhere in between loses nothing: the order still waits, the HSM
  * answers the same to it again, and the database has changed whole or not at all.
  */
-export class OrderAdopter implements Disposable {
+export class OrderAdopter implements AsyncDisposable {
   readonly #options: OrderAdopterOptions
   #queue: Promise<unknown> = Promise.resolve()
   #waiting: number
@@ -80,9 +80,11 @@ export class OrderAdopter implements Disposable {
     return this.#inTurn(() => this.#settleAll())
   }
 
-  [Symbol.dispose](): void {
+  /** Resolves when the database is not used any more; what waits then goes on waiting. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true
     clearTimeout(this.#retry)
+    await this.#queue
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -99,7 +101,7 @@ export class OrderAdopter implements Disposable {
 
   async #settleAll(): Promise<void> {
     const { hsm } = this.#options
-    if (hsm === undefined || this.#disposed) return
+    if (hsm === undefined) return
     this.#obstacle = undefined
     for (let order = this.#next(hsm); order !== undefined; order = this.#next(hsm)) {
       this.#obstacle = await this.#settle(hsm, order)
@@ -112,6 +114,7 @@ export class OrderAdopter implements Disposable {
   /** The next order that the HSM would take. From a rolled-back store it takes the operator's word for it alone. */
   #next(hsm: OrderHsm): StoredOrder | undefined {
     const { storage } = this.#options
+    if (this.#disposed) return undefined
     if (hsm.state !== 'rolled-back') return storage.listOrders('waiting', 1)[0]
     return storage.listOrders('waiting', MAX_WAITING_ORDERS).find((order) => accepts(order))
   }

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { StorageError, type Storage } from './ports.ts'
 import { Connection } from './sqlite/connection.ts'
@@ -42,7 +42,7 @@ export function createDatabase(path: string): void {
  */
 export function openDatabase(path: string, options: { readonly readOnly?: boolean } = {}): Storage {
   const readOnly = options.readOnly ?? false
-  refuseAbsentOrEmpty(path)
+  refuseAbsent(path)
   const connection = new Connection(path, { readOnly })
   try {
     setUpConnection(connection)
@@ -69,15 +69,9 @@ function fillDatabase(path: string): void {
   })
 }
 
-/** A database that lost its content must not become a new one, which would give out old JoinNonces again. */
-function refuseAbsentOrEmpty(path: string): void {
-  let size: number
-  try {
-    size = statSync(path).size
-  } catch (error) {
-    throw toStorageError(error)
-  }
-  if (size === 0) throw new StorageError('database_corrupt', 'the file is empty')
+/** SQLite would make one, which would give out old JoinNonces again. */
+function refuseAbsent(path: string): void {
+  if (!existsSync(path)) throw new StorageError('database_missing', path)
 }
 
 function prepareForWriting(connection: Connection): void {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import type { AddressInfo, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { encodeFailure, HIGHEST_PROTOCOL_VERSION, MAX_BODY_BYTES } from '@mortise/backend-interfaces'
 import type { PeerDirectory } from '../../identity/index.ts'
 import type { HttpAnswer, MessageHandler } from './handle-message.ts'
@@ -70,22 +70,33 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (!targets.has(pathOf(request))) return fail(response, 404, 'Malformed', 'no such path')
-  if (request.method !== 'POST') return fail(response, 405, 'Malformed', 'POST expected')
-  const body = await readBody(request)
+  const body = await readPost(targets, request)
   if (body === 'aborted') return
-  if (body === 'too large') return fail(response, 400, 'Malformed', `body larger than ${MAX_BODY_BYTES} bytes`)
-  const caller = options.peers.authenticate(fingerprintOf(request.socket as TLSSocket), Date.now())
+  if ('refused' in body) {
+    fail(response, body.refused, 'Malformed', body.description)
+    return
+  }
+  const caller = options.peers.authenticate(fingerprintOf(request.socket), Date.now())
   send(response, await options.handle(caller, body))
 }
 
-const fingerprints = new WeakMap<TLSSocket, string>()
+async function readPost(
+  targets: ReadonlySet<string>,
+  request: IncomingMessage,
+): Promise<Buffer | 'aborted' | { readonly refused: number; readonly description: string }> {
+  if (!targets.has(pathOf(request))) return { refused: 404, description: 'no such path' }
+  if (request.method !== 'POST') return { refused: 405, description: 'POST expected' }
+  const body = await readBody(request)
+  return body === 'too large' ? { refused: 400, description: `body larger than ${MAX_BODY_BYTES} bytes` } : body
+}
+
+const fingerprints = new WeakMap<Socket, string>()
 
 /** SHA-256 of the client certificate, lower-case hex; empty without one. Read once per connection. */
-function fingerprintOf(socket: TLSSocket): string {
+function fingerprintOf(socket: Socket): string {
   const known = fingerprints.get(socket)
   if (known !== undefined) return known
-  const certificate = socket.getPeerX509Certificate()
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
   const fingerprint = certificate?.fingerprint256.replaceAll(':', '').toLowerCase() ?? ''
   fingerprints.set(socket, fingerprint)
   return fingerprint

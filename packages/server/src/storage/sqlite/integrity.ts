@@ -13,6 +13,7 @@ export const QUICK_CHECK_MAX_BYTES = 128 * 1024 * 1024
  * @throws StorageError database_corrupt
  */
 export function assertIntact(connection: Connection): void {
+  // An empty file has none either: a database that lost its content must not become a new one, with old JoinNonces.
   const applicationId = connection.pragma('application_id')
   if (applicationId !== APPLICATION_ID)
     throw new StorageError('database_corrupt', 'the file is not a database of Mortise')

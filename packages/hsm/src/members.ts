@@ -1,22 +1,29 @@
-import { HsmError } from '../errors.ts'
+import { HsmError, type HsmErrorCode } from './errors.ts'
 
 /**
- * The members of one JSON object of a store file. Each is taken once and strictly, and {@link end} refuses what is left
- * over. Every refusal is `store_damaged` and names the member.
+ * The members of one JSON object. Each is taken once and strictly, and {@link end} refuses what is left over. Every
+ * refusal has the code given, `store_damaged` or `order_malformed`, and names the member; never its value.
  */
 export class Members {
   readonly #where: string
+  readonly #code: HsmErrorCode
   readonly #members: Map<string, unknown>
 
-  constructor(value: unknown, where: string) {
+  constructor(value: unknown, where: string, code: HsmErrorCode = 'store_damaged') {
     this.#where = where
+    this.#code = code
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new HsmError('store_damaged', `${where}: not an object`)
+      throw new HsmError(code, `${where}: not an object`)
     this.#members = new Map(Object.entries(value))
   }
 
   has(name: string): boolean {
     return this.#members.has(name)
+  }
+
+  /** A member that stays to be taken. */
+  peek(name: string): unknown {
+    return this.#members.get(name)
   }
 
   text(name: string): string {
@@ -56,13 +63,18 @@ export class Members {
       : this.fail(name)
   }
 
+  boolean(name: string): boolean {
+    const value = this.#take(name)
+    return typeof value === 'boolean' ? value : this.fail(name)
+  }
+
   list(name: string, limit: number): unknown[] {
     const value: unknown = this.#take(name)
     return Array.isArray(value) && value.length <= limit ? value : this.fail(name)
   }
 
   object(name: string): Members {
-    return new Members(this.#take(name), `${this.#where}.${name}`)
+    return new Members(this.#take(name), `${this.#where}.${name}`, this.#code)
   }
 
   end(): void {
@@ -70,7 +82,7 @@ export class Members {
   }
 
   fail(member: string): never {
-    throw new HsmError('store_damaged', `${this.#where}: ${member}`)
+    throw new HsmError(this.#code, `${this.#where}: ${member}`)
   }
 
   #take(name: string): unknown {
@@ -80,13 +92,13 @@ export class Members {
   }
 }
 
-/** Parses the JSON object of a store file. */
-export function parseMembers(bytes: Buffer, where: string): Members {
+/** Parses a JSON object. */
+export function parseMembers(bytes: Buffer, where: string, code: HsmErrorCode = 'store_damaged'): Members {
   try {
-    return new Members(JSON.parse(bytes.toString('utf8')), where)
+    return new Members(JSON.parse(bytes.toString('utf8')), where, code)
   } catch (error) {
     if (error instanceof HsmError) throw error
-    // The parser's own message quotes the text, which holds keys.
-    throw new HsmError('store_damaged', `${where}: not JSON`)
+    // The parser's own message quotes the text, which may hold keys.
+    throw new HsmError(code, `${where}: not JSON`)
   }
 }

@@ -1,0 +1,117 @@
+import type { Command } from 'commander'
+import type { DevEui, JoinEui, NetId } from '@mortise/lorawan'
+import type { DeviceView } from '@mortise/server'
+import { type OpenAdministration, openAdministration } from '../administration.ts'
+import { CliError, usageError } from '../errors.ts'
+import { asIdOption, devEuiOption, joinEuiOption, netIdOption } from '../identifiers.ts'
+import { openOperator } from '../operator.ts'
+import { examples, repeated, type ServerOptions, withServer } from '../options.ts'
+import { OrderDesk, outcome } from '../orders.ts'
+import { report } from '../output.ts'
+import { confirmUnless } from '../terminal.ts'
+import { findDevices } from './device-show.ts'
+
+interface DeviceChangeOptions extends ServerOptions {
+  readonly joinEui?: JoinEui
+  readonly yes?: boolean
+}
+
+interface DeviceSetOptions extends DeviceChangeOptions {
+  readonly as?: string[] | false
+  readonly network?: NetId[] | false
+  readonly networkIsApplicationServer?: boolean
+}
+
+function changing(command: Command): Command {
+  return withServer(command)
+    .argument('<eui>', 'DevEUI', devEuiOption)
+    .option('--join-eui <eui>', 'JoinEUI, where a DevEUI is known under several', joinEuiOption)
+    .option('--yes', 'do not ask')
+}
+
+export function registerDeviceSet(device: Command): void {
+  const command = changing(device.command('set'))
+    .description('say anew who may have the session keys of a device')
+    .option('--as <id>', 'application server that may have the AppSKey, repeatable', repeatedOrNone(asIdOption))
+    .option('--no-as', 'no application server')
+    .option('--network <netid>', 'network that may activate the device, repeatable', repeatedOrNone(netIdOption))
+    .option('--no-network', 'no network')
+    .option('--network-is-application-server', 'let the network itself read the payloads')
+    .action(setDevice)
+  command.addHelpText(
+    'after',
+    '\nBoth lists are replaced and signed as given here: what the server says of the present ones is not taken over.',
+  )
+  examples(
+    command,
+    'mortise device set 0004a30b001c0530 --as door-app --network 000013 --network 600002',
+    'mortise device set 0004a30b001c0530 --as door-app --no-network',
+  )
+}
+
+/** The first value replaces commander's `--no-…` default, further ones are added. */
+function repeatedOrNone<T>(parse: (text: string) => T): (text: string, before: T[] | boolean | undefined) => T[] {
+  const collect = repeated(parse)
+  return (text, before) => collect(text, Array.isArray(before) ? before : undefined)
+}
+
+async function setDevice(devEui: DevEui, options: DeviceSetOptions): Promise<void> {
+  const { as, network } = options
+  // A server that was taken over could otherwise slip a recipient of its own under the operator's signature.
+  if (as === undefined || network === undefined)
+    throw usageError('say both: --as ID… or --no-as, and --network NETID… or --no-network', 'both lists are replaced')
+  const policy = {
+    applicationServers: as === false ? [] : as,
+    networks: network === false ? [] : network,
+    networkIsApplicationServer: options.networkIsApplicationServer ?? false,
+  }
+  const operator = openOperator(options)
+  await using administration = await openAdministration(options)
+  const found = await findDevice(administration, devEui, options.joinEui)
+  const desk = new OrderDesk(administration, operator)
+  const change = { action: 'device.set', device: found.deviceId, replaces: found.recordVersion, ...policy } as const
+  const order = await desk.submit([change])
+  report(options, { ...order, deviceId: found.deviceId, devEui, ...policy }, () => {
+    const networks = policy.networks.join(', ') || 'none: no network may activate it'
+    const servers = policy.applicationServers.join(', ') || 'none'
+    return `Device ${devEui}: networks ${networks}; application servers ${servers}. ${outcome(order, administration)}`
+  })
+}
+
+export function registerDeviceRemove(device: Command): void {
+  const command = changing(device.command('remove'))
+    .description('remove a device; its root keys cannot be used any more')
+    .action(async (devEui: DevEui, options: DeviceChangeOptions) => {
+      const operator = openOperator(options)
+      await using administration = await openAdministration(options)
+      const found = await findDevice(administration, devEui, options.joinEui)
+      await confirmUnless(options.yes, `Remove device ${devEui} (JoinEUI ${found.joinEui}) with its root keys?`)
+      const desk = new OrderDesk(administration, operator)
+      const change = { action: 'device.remove', device: found.deviceId, replaces: found.recordVersion } as const
+      const order = await desk.submit([change])
+      report(
+        options,
+        { ...order, deviceId: found.deviceId, devEui },
+        () => `Device ${devEui} is removed. ${outcome(order, administration)}`,
+      )
+    })
+  examples(command, 'mortise device remove 0004a30b001c0530')
+}
+
+/** @throws CliError device_unknown, device_ambiguous */
+async function findDevice(
+  administration: OpenAdministration,
+  devEui: DevEui,
+  joinEui: JoinEui | undefined,
+): Promise<DeviceView> {
+  const all = await findDevices(administration, devEui)
+  const [device, other] = joinEui === undefined ? all : all.filter((candidate) => candidate.joinEui === joinEui)
+  const known = all.map((candidate) => candidate.joinEui).join(', ')
+  if (device === undefined)
+    throw new CliError('device_unknown', `there is no device ${devEui} with this JoinEUI`, { hint: `known: ${known}` })
+  if (other !== undefined)
+    throw new CliError('device_ambiguous', `DevEUI ${devEui} is known under several JoinEUIs`, {
+      hint: `name one with --join-eui: ${known}`,
+    })
+  return device
+}

@@ -1,0 +1,47 @@
+import { Command, CommanderError } from 'commander'
+import { usageError } from './errors.ts'
+import { examples } from './options.ts'
+import { reportFailure } from './output.ts'
+
+/** Builds the program that has these words in front. */
+async function createProgram(words: readonly string[]): Promise<Command> {
+  const program = new Command('mortise')
+    .description('Mortise: a LoRaWAN Join Server whose root keys live in an HSM')
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .hook('preAction', (_program, command) => {
+      nameProcess(command)
+    })
+  examples(program, 'mortise init --data ./js', 'mortise serve --data ./js', 'mortise device add --help')
+  // The process of the trust boundary loads the one command that it runs, and nothing of the server.
+  if (words[0] === 'hsm') (await import('./commands/hsm.ts')).registerHsm(program)
+  else (await import('./program.ts')).registerCommands(program)
+  return program
+}
+
+/** The command's words alone: what an option names (a path, `--hsm`) does not belong in a list of processes. */
+function nameProcess(command: Command): void {
+  const words: string[] = []
+  for (let next: Command | null = command; next !== null; next = next.parent) words.unshift(next.name())
+  process.title = words.join(' ')
+}
+
+async function run(words: readonly string[]): Promise<number> {
+  try {
+    const program = await createProgram(words)
+    await program.parseAsync(words, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0
+    return reportFailure(error instanceof CommanderError ? usageFailure(error) : error, words.includes('--json'))
+  }
+}
+
+/** Commander has its own texts and exit code for a command that is wrong. */
+function usageFailure(error: CommanderError): Error {
+  // Shown when words are missing: the help itself went to standard error already.
+  if (error.code === 'commander.help') return usageError('a command is missing', 'the list above has them')
+  return usageError(error.message.replace(/^error: /, ''), 'add --help to the command to see what it takes')
+}
+
+process.exitCode = await run(process.argv.slice(2))

@@ -1,0 +1,25 @@
+import type { Command } from 'commander'
+import { registerApiKey } from './commands/api-key.ts'
+import { registerDemo } from './commands/demo.ts'
+import { registerDevice } from './commands/device.ts'
+import { registerHsm } from './commands/hsm.ts'
+import { registerInit } from './commands/init.ts'
+import { registerKek } from './commands/kek.ts'
+import { registerPeer } from './commands/peer.ts'
+import { registerServe } from './commands/serve.ts'
+import { registerStatus } from './commands/status.ts'
+import { registerUnseal } from './commands/unseal.ts'
+
+/** Every command, in the order in which one meets them. */
+export function registerCommands(program: Command): void {
+  registerInit(program)
+  registerServe(program)
+  registerHsm(program)
+  registerUnseal(program)
+  registerStatus(program)
+  registerPeer(program)
+  registerKek(program)
+  registerDevice(program)
+  registerApiKey(program)
+  registerDemo(program)
+}

@@ -1,0 +1,96 @@
+import { Command } from 'commander'
+import { describe, expect, test } from 'vitest'
+import { registerCommands } from '../src/program.ts'
+import { mortise } from './mortise.ts'
+
+const program = new Command('mortise')
+registerCommands(program)
+
+function leaves(command: Command, words: readonly string[] = []): { words: string; command: Command }[] {
+  if (command.commands.length === 0) return [{ words: words.join(' '), command }]
+  return command.commands.flatMap((child) => leaves(child, [...words, child.name()]))
+}
+
+function helpOf(command: Command): string {
+  let help = ''
+  command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp()
+  return help
+}
+
+const CONTRACT = [
+  'init',
+  'serve',
+  'hsm serve',
+  'unseal',
+  'status',
+  'peer add ns',
+  'peer add as',
+  'peer list',
+  'peer show',
+  'peer disable',
+  'peer remove',
+  'kek set',
+  'kek list',
+  'kek show',
+  'kek remove',
+  'device add',
+  'device list',
+  'device show',
+  'device set',
+  'device remove',
+  'api-key create',
+  'api-key list',
+  'api-key show',
+  'api-key revoke',
+  'api-key remove',
+]
+
+describe('commands', () => {
+  test('are those that others build on', () => {
+    const names = leaves(program).map(({ words }) => words)
+    expect(names).toEqual(expect.arrayContaining(CONTRACT))
+  })
+
+  test.each(leaves(program))('$words has a help with an example, and takes --data', ({ words, command }) => {
+    const help = helpOf(command)
+    expect(help).toMatch(/\nExamples?:\n {2}\S/)
+    expect(help).toContain(`mortise ${words}`)
+    // The demo makes a throw-away directory of its own.
+    if (words !== 'demo') expect(help).toContain('--data <dir>')
+  })
+
+  test('show their help with exit code 0', async () => {
+    const { code, stdout } = await mortise(['device', 'add', '--help'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('--keys-file <file>')
+  })
+})
+
+describe('wrong usage', () => {
+  test.each([
+    ['an unknown command', ['frobnicate']],
+    ['a command that lacks its second word', ['device']],
+    ['an unknown option', ['status', '--frobnicate']],
+    ['a DevEUI that is none', ['device', 'show', '12']],
+    ['a required option that is missing', ['peer', 'add', 'ns']],
+  ])('is %s: exit code 2 and a hint', async (_what, words) => {
+    const { code, stderr } = await mortise(words)
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/mortise: error: .+\nmortise: hint: .+\n$/)
+  })
+
+  test('is told to a program as JSON', async () => {
+    const { code, stderr } = await mortise(['device', 'show', '12', '--json'])
+    expect(code).toBe(2)
+    expect(JSON.parse(stderr)).toMatchObject({ code: 'usage', message: expect.stringContaining('DevEUI') as string })
+  })
+
+  test('names the directory that has no installation, also from MORTISE_DATA', async () => {
+    const { code, stderr } = await mortise(['status', '--json'], { env: { MORTISE_DATA: '/nowhere/js' } })
+    expect(code).toBe(1)
+    expect(JSON.parse(stderr)).toMatchObject({
+      code: 'no_installation',
+      message: expect.stringContaining('/nowhere/js') as string,
+    })
+  })
+})

@@ -1,0 +1,111 @@
+import fastifySwagger from '@fastify/swagger'
+import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify'
+import { hasZodFastifySchemaValidationErrors, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { AddressInfo } from 'node:net'
+import type { ApiKeys } from '../../identity/index.ts'
+import { type Administration, AdministrationError } from '../../kms/index.ts'
+import type { MetricsSource } from '../metrics.ts'
+import { requireApiKey } from './authentication.ts'
+import { healthRoutes, type Readiness } from './health-routes.ts'
+import { OPENAPI_OPTIONS } from './openapi.ts'
+import { type Problem, problemOf, sendProblem, toProblem } from './problems.ts'
+import { apiRoutes } from './routes.ts'
+
+export interface ManagementApiOptions {
+  /** PEM. */
+  readonly tls: { readonly cert: string; readonly key: string }
+  readonly administration: Administration
+  readonly apiKeys: Pick<ApiKeys, 'authenticate'>
+  readonly readiness: () => Readiness
+  readonly metrics: MetricsSource
+  /** Told of failures that are a defect of the server; the client learns nothing of them. */
+  readonly failed?: (error: unknown) => void
+}
+
+export interface ManagementApi {
+  /** Port 0 takes a free one. */
+  listen(host: string, port: number): Promise<{ host: string; port: number }>
+  /** Answers what is in flight, then closes. */
+  close(): Promise<void>
+  /** The OpenAPI document, made from the schemas that requests and answers are checked with. */
+  describe(): Promise<object>
+}
+
+/** The text of an order (1 MiB) as a JSON string, its envelope, and certificates. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024
+const MAX_HEADER_BYTES = 8192
+const MAX_CONNECTIONS = 1000
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 60_000
+
+/** The management API: HTTP/1.1 over TLS, an API key for everything but health. */
+export function createManagementApi(options: ManagementApiOptions): ManagementApi {
+  const app = buildApp(options)
+  return {
+    listen: async (host, port) => {
+      await app.listen({ host, port })
+      const address = app.server.address() as AddressInfo
+      return { host: address.address, port: address.port }
+    },
+    close: () => app.close(),
+    describe: async () => {
+      await app.ready()
+      return app.swagger()
+    },
+  }
+}
+
+function buildApp({ tls, administration, apiKeys, readiness, metrics, failed }: ManagementApiOptions) {
+  const app = Fastify({
+    https: {
+      ...tls,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    // A malformed path is refused before any route or hook is asked.
+    frameworkErrors: (error, _request, reply) => {
+      sendProblem(reply, problemOfRequest(error))
+    },
+  })
+  app.server.maxConnections = MAX_CONNECTIONS
+  app.removeContentTypeParser('text/plain')
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.addHook('onRequest', requireApiKey(apiKeys))
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, toProblem('not_found')))
+  app.setErrorHandler((error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
+    const problem = problemOfError(error)
+    if (problem.code === 'internal') failed?.(error)
+    return sendProblem(reply, problem)
+  })
+  app.register(fastifySwagger, OPENAPI_OPTIONS)
+  app.register(healthRoutes(readiness, metrics))
+  app.register(apiRoutes(administration), { prefix: '/api/v1' })
+  return app
+}
+
+function problemOfError(error: FastifyError): Problem {
+  if (error instanceof AdministrationError) return problemOf(error)
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const [first] = error.validation
+    const where = `${error.validationContext ?? 'request'}${first?.instancePath ?? ''}`
+    return toProblem('request_malformed', `${where}: ${first?.message ?? 'invalid'}`)
+  }
+  return problemOfRequest(error)
+}
+
+/** What fastify refuses by itself; its texts name the rule, not the content. Anything that is no 4xx stays inside. */
+function problemOfRequest({ statusCode = 500, message }: FastifyError): Problem {
+  if (statusCode === 413) return toProblem('request_body_too_large')
+  if (statusCode === 415) return toProblem('media_type_unsupported')
+  if (statusCode >= 400 && statusCode < 500) return toProblem('request_malformed', message)
+  return toProblem('internal')
+}

@@ -1,0 +1,161 @@
+import { KEK_SIZES } from '@mortise/hsm'
+import { MAC_VERSIONS } from '@mortise/lorawan'
+import { z } from 'zod'
+import {
+  HSM_STATES,
+  LISTED_ORDER_STATES,
+  MAX_API_KEY_NAME_LENGTH,
+  MAX_CERTIFICATE_LENGTH,
+  MAX_LIST_ROWS,
+} from '../../kms/index.ts'
+import { PROBLEM_MEDIA_TYPE, problemSchema } from './problems.ts'
+
+/**
+ * What goes over the wire. Requests are strict: an unknown member is refused. Answers are whitelists: what a view has
+ * beyond its schema does not leave the server.
+ */
+
+const MAX_ORDER_TEXT_LENGTH = 1024 * 1024
+const MAX_ENVELOPE_LENGTH = 256 * 1024
+const MAX_CERTIFICATES = 500
+const MAX_SIGNATURES = 16
+const DEFAULT_PAGE_ROWS = 100
+
+const id = z.string().regex(/^[0-9a-f]{32}$/)
+const eui64 = z.string().regex(/^[0-9a-f]{16}$/)
+const netId = z.string().regex(/^[0-9a-f]{6}$/)
+const devAddr = z.string().regex(/^[0-9a-f]{8}$/)
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const evenHex = z.string().regex(/^([0-9a-f]{2})+$/)
+const time = z.iso.datetime()
+const count = z.number().int().nonnegative()
+const peerKind = z.enum(['ns', 'as'])
+const limit = z.coerce.number().int().min(1).max(MAX_LIST_ROWS).default(DEFAULT_PAGE_ROWS)
+
+export const submittedOrder = z.strictObject({
+  text: z.string().max(MAX_ORDER_TEXT_LENGTH).describe('The canonical JSON of the order, as it was signed.'),
+  signatures: z
+    .array(z.strictObject({ signer: id, signature: z.string().regex(/^[0-9a-f]{128}$/) }))
+    .min(1)
+    .max(MAX_SIGNATURES),
+  envelope: z.string().max(MAX_ENVELOPE_LENGTH).optional().describe('The sealed envelope of the keys of the order.'),
+  certificates: z
+    .array(z.string().max(MAX_CERTIFICATE_LENGTH))
+    .max(MAX_CERTIFICATES)
+    .optional()
+    .describe('PEM, one for every certificate that a peer.add names.'),
+})
+
+export const newApiKey = z.strictObject({ name: z.string().min(1).max(MAX_API_KEY_NAME_LENGTH) })
+
+export const deviceQuery = z.strictObject({
+  after: id.optional().describe('deviceId of the last device of the page before.'),
+  limit,
+})
+export const deviceParams = z.strictObject({ devEui: z.string().regex(/^[0-9a-fA-F]{16}$/) })
+export const orderQuery = z.strictObject({ state: z.enum(LISTED_ORDER_STATES), limit })
+export const apiKeyParams = z.strictObject({ apiKeyId: z.string().max(64) })
+/** No query at all. */
+export const noQuery = z.strictObject({})
+
+const orderView = z.object({
+  orderId: count,
+  signer: id,
+  sequence: count,
+  state: z.enum(['waiting', 'adopted', 'refused']),
+  code: z.string().optional(),
+  detail: z.string().optional(),
+  submittedAt: time,
+  settledAt: time.optional(),
+})
+
+const sessionView = z.object({ netId, devAddr, sessionKeyId: evenHex, at: time })
+
+const deviceView = z.object({
+  deviceId: id,
+  devEui: eui64,
+  joinEui: eui64,
+  macVersion: z.enum(MAC_VERSIONS),
+  keyGeneration: count,
+  recordVersion: count,
+  applicationServers: z.array(z.string()),
+  networkIsApplicationServer: z.boolean(),
+  networks: z.array(netId),
+  keysDelivered: z.boolean(),
+  createdAt: time,
+  lastJoinNonce: count,
+  lastDevNonce: count.optional(),
+  devNoncesUsed: count,
+  lastJoin: sessionView.optional(),
+  sessions: z.array(sessionView),
+})
+
+const peerView = z.object({
+  peerId: id,
+  kind: peerKind,
+  id: z.string().describe('NetID of a network server, AS-ID of an application server.'),
+  nsId: eui64.optional(),
+  protocol: z.enum(['1.0', '1.1']),
+  state: z.enum(['active', 'disabled']),
+  certificate: z.object({ fingerprint: sha256, subject: z.string(), notBefore: time, notAfter: time }),
+  createdAt: time,
+})
+
+const kekView = z.object({
+  kekId: id,
+  kind: peerKind,
+  recipient: z.string(),
+  label: z.string(),
+  version: count,
+  size: z.number().refine((size) => KEK_SIZES.some((known) => known === size)),
+  recordVersion: count,
+  createdAt: time,
+})
+
+const apiKeyView = z.object({ apiKeyId: z.string(), name: z.string(), createdAt: time, revokedAt: time.optional() })
+
+const hsmView = z.object({
+  state: z.enum(HSM_STATES),
+  hsmId: eui64.optional(),
+  backend: z.enum(['soft', 'pkcs11']).optional(),
+  epoch: count.optional(),
+  workers: count.optional(),
+  importKeyThumbprint: sha256.optional(),
+  lastSequence: count,
+})
+
+export const serverStatus = z.object({
+  version: z.string(),
+  running: z.boolean(),
+  organisationId: id,
+  hsm: hsmView,
+  nextSequence: count,
+  devices: count,
+  waitingOrders: count,
+  refusedOrders: z.array(orderView),
+  warnings: z.array(z.string()),
+})
+
+export const adoptedReport = z.object({ orderId: count, state: z.literal('adopted') })
+export const waitingReport = z.object({ orderId: count, state: z.literal('waiting') })
+export const orderList = z.object({ orders: z.array(orderView) })
+export const peerList = z.object({ peers: z.array(peerView) })
+export const kekList = z.object({ keks: z.array(kekView) })
+export const devicePage = z.object({ devices: z.array(deviceView), next: id.optional() })
+export const deviceList = z.object({ devices: z.array(deviceView) })
+export const apiKeyList = z.object({ apiKeys: z.array(apiKeyView) })
+export const createdApiKey = z.object({ apiKeyId: z.string(), token: z.string() })
+export const readinessReport = z.object({ ready: z.boolean(), reasons: z.array(z.string()) })
+export const liveness = z.object({ live: z.literal(true) })
+
+/** Prometheus text format. */
+export const METRICS_MEDIA_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+export const metricsText = { description: 'Metrics', content: { [METRICS_MEDIA_TYPE]: { schema: z.string() } } }
+
+/** Every answer of a route that is none of its good ones. */
+export const problems = {
+  default: {
+    description: 'A problem document (RFC 9457).',
+    content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } },
+  },
+}

@@ -1,0 +1,11 @@
+import { writeSync } from 'node:fs'
+import { acquireDirectoryLock } from '../../../src/lock/index.ts'
+
+/** Takes the lock of the directory that is its argument, says `locked` (or the code of the failure), and stays. */
+try {
+  acquireDirectoryLock(process.argv[2] ?? '')
+  writeSync(1, 'locked\n')
+} catch (error) {
+  writeSync(1, `${error instanceof Error && 'code' in error ? String(error.code) : String(error)}\n`)
+}
+process.stdin.resume()

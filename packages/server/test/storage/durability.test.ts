@@ -1,0 +1,83 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { createDatabase, openDatabase } from '../../src/storage/index.ts'
+import { startChild } from './children/start.ts'
+import { adopt, joinOnce, keySetOf, newDevice, temporaryDirectory } from './fixtures.ts'
+
+const COMMIT_JOINS = fileURLToPath(new URL('children/commit-joins.ts', import.meta.url))
+
+async function madeDatabase(directory: string): Promise<string> {
+  const path = join(directory, 'database')
+  createDatabase(path)
+  using storage = openDatabase(path)
+  await adopt(storage, newDevice())
+  return path
+}
+
+test('whatever was said to be committed is there after kill -9, again and again', async () => {
+  using directory = temporaryDirectory()
+  const path = await madeDatabase(directory.path)
+  for (let round = 1; round <= 5; round++) {
+    await using child = startChild('commit-joins', path, '100000')
+    expect(await child.nextLine()).toBe('ready')
+    let committed = 0
+    for (let lines = 0; lines < 20 * round; lines++) committed = Number(await child.nextLine())
+    await child.kill()
+    // What it had still written to the pipe counts too.
+    for (let line = await child.nextLine(); line !== undefined; line = await child.nextLine()) committed = Number(line)
+    using storage = openDatabase(path)
+    const { keySet, state } = keySetOf(storage)
+    expect(state?.lastJoinNonce).toBeGreaterThanOrEqual(committed)
+    expect(storage.administration.listSessions(keySet)[0]?.joinNonce).toBe(state?.lastJoinNonce)
+    expect((await joinOnce(storage)).last.joinNonce).toBeGreaterThan(committed)
+  }
+})
+
+const canTrace = spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
+
+/** Per committed join, whether the write-ahead log was synced between its last write and the line that says so. */
+function tracedSyncs(directory: string, path: string, mode: 'safe' | 'unsafe'): boolean[] {
+  const trace = join(directory, 'trace')
+  const calls = '-e trace=fsync,fdatasync,write,pwrite64'.split(' ')
+  execFileSync('strace', ['-f', '-y', ...calls, '-o', trace, process.execPath, COMMIT_JOINS, path, '5', mode])
+  const synced: boolean[] = []
+  let pending: 'nothing' | 'written' | 'synced' = 'nothing'
+  const lines = readFileSync(trace, 'utf8').split('\n')
+  for (const line of lines.slice(lines.findIndex((line) => line.includes('"ready')))) {
+    if (/pwrite64\(.*database-wal>/.test(line)) pending = 'written'
+    else if (/(fsync|fdatasync)\(.*database-wal>\).* = 0$/.test(line) && pending === 'written') pending = 'synced'
+    else if (/write\(1<.*"\d+\\n"/.test(line)) {
+      synced.push(pending === 'synced')
+      pending = 'nothing'
+    }
+  }
+  return synced
+}
+
+describe.skipIf(!canTrace)('seen by strace', () => {
+  test('a commit resolves after the log was written and then synced', async () => {
+    using directory = temporaryDirectory()
+    const path = await madeDatabase(directory.path)
+    expect(tracedSyncs(directory.path, path, 'safe')).toEqual([true, true, true, true, true])
+  })
+
+  test('the trace tells a commit that is not synced', async () => {
+    using directory = temporaryDirectory()
+    const path = await madeDatabase(directory.path)
+    expect(tracedSyncs(directory.path, path, 'unsafe')).toEqual([false, false, false, false, false])
+  })
+
+  test('a sync that fails refuses the commit as disk_failed, and its JoinNonce goes to the next one', async () => {
+    using directory = temporaryDirectory()
+    const path = await madeDatabase(directory.path)
+    const fault = ['-P', `${path}-wal`, '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:error=EIO:when=3']
+    const command = ['-f', ...fault, '-o', '/dev/null', process.execPath, COMMIT_JOINS, path, '4']
+    const output = execFileSync('strace', command, { encoding: 'utf8' })
+    expect(output.trim().split('\n')).toEqual(['ready', '1', 'disk_failed', '2', '3'])
+    using storage = openDatabase(path)
+    expect(keySetOf(storage).state?.lastJoinNonce).toBe(3)
+  })
+})
