@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { bytesToHex, parseDevEui, parseJoinEui, parseNetId } from '@mortise/lorawan'
 import { SoftSecureElement } from '@mortise/simulator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { SESSIONS_KEPT } from '../../packages/server/src/storage/index.ts'
 import { BACKENDS } from '../support/installation.ts'
 import { expectHeader, expectSessionKeyId, type KekRing, openKey, type ReceivedAnswer } from './answers.ts'
 import { type CaseDevice, CaseServer, type PeerName } from './case-server.ts'
@@ -23,6 +24,8 @@ type Situation =
   | 'unknown device'
   /** The device has joined, and had no such session. */
   | 'unknown session'
+  /** So many joins ago that its session is not kept any more. */
+  | 'stale session'
   | 'never joined'
   /** Not one of the device's, under its own name; and under the name of one that is. */
   | 'stranger'
@@ -44,7 +47,7 @@ const SITUATION: Readonly<Record<string, Situation>> = {
   'lorawanjs-appskey-ok': 'session',
   'lorawanjs-appskey-unknown-deveui': 'unknown device',
   'lorawanjs-appskey-not-activated': 'never joined',
-  'lorawanjs-appskey-wrong-skid': 'unknown session',
+  'lorawanjs-appskey-wrong-skid': 'stale session',
   'lorawanjs-appskey-bad-json': 'not JSON',
 }
 
@@ -67,6 +70,7 @@ const RESULT: Record<Situation, string> = {
   session: 'Success',
   'unknown device': 'UnknownDevEUI',
   'unknown session': 'UnknownDevEUI',
+  'stale session': 'UnknownDevEUI',
   'never joined': 'UnknownDevEUI',
   stranger: 'ActivationDisallowed',
   'not JSON': 'MalformedMessage',
@@ -86,9 +90,16 @@ test('every case is played or excluded, and no table names another', () => {
   expect(Object.keys(ANSWERED_OTHERWISE).filter((id) => !ids.includes(id))).toEqual([])
 })
 
+/** What a device's last join came to. */
+interface Session {
+  readonly joins: number
+  readonly sessionKeyId: string
+  readonly appSKey: string
+}
+
 describe.each(BACKENDS)('AppSKeyReq cases on %s', (backend) => {
   const passed: string[] = []
-  const sessions = new Map<string, { readonly sessionKeyId: string; readonly appSKey: string }>()
+  const sessions = new Map<string, Session>()
   let server: CaseServer
 
   beforeAll(async () => {
@@ -120,6 +131,8 @@ describe.each(BACKENDS)('AppSKeyReq cases on %s', (backend) => {
       case 'unknown session':
         await sessionOf(one)
         return (await ask(one)).Result.ResultCode
+      case 'stale session':
+        return await playStaleSession(one)
       case 'stranger':
         return await playStranger(one)
       case 'not JSON':
@@ -135,6 +148,15 @@ describe.each(BACKENDS)('AppSKeyReq cases on %s', (backend) => {
     expect(answer.AppSKey?.KEKLabel).toBe(LABELS.get(senderOf(one)))
     expect(openKey(answer.AppSKey!, RING)).toBe(session.appSKey)
     return answer.Result.ResultCode
+  }
+
+  async function playStaleSession(one: PublishedCase): Promise<string> {
+    const first = await sessionOf(one)
+    for (let join = 1; join < SESSIONS_KEPT; join++) await joinAgain(one)
+    const kept = await ask(one, { SessionKeyID: first.sessionKeyId })
+    expect(openKey(kept.AppSKey!, RING)).toBe(first.appSKey)
+    await joinAgain(one)
+    return (await ask(one, { SessionKeyID: first.sessionKeyId })).Result.ResultCode
   }
 
   async function playStranger(one: PublishedCase): Promise<string> {
@@ -164,14 +186,18 @@ describe.each(BACKENDS)('AppSKeyReq cases on %s', (backend) => {
     return answer
   }
 
-  /** The session of the device's one join, whose AppSKey the first of its application servers gets with it. */
-  async function sessionOf(one: PublishedCase): Promise<{ readonly sessionKeyId: string; readonly appSKey: string }> {
+  /** The session of the device's last join; its first one, if it has not joined yet. */
+  async function sessionOf(one: PublishedCase): Promise<Session> {
+    return sessions.get(deviceNameOf(one)) ?? (await joinAgain(one))
+  }
+
+  /** The first of the device's application servers gets the AppSKey of a join with the answer to it. */
+  async function joinAgain(one: PublishedCase): Promise<Session> {
     const { devEui, joinEui, macVersion, rootKeys, applicationServers } = deviceOf(one)
-    const known = sessions.get(`${joinEui} ${devEui}`)
-    if (known !== undefined) return known
+    const joins = (sessions.get(deviceNameOf(one))?.joins ?? 0) + 1
     await using element = new SoftSecureElement()
     element.loadDevice({ devEui, joinEui, macVersion }, rootKeys)
-    const phyPayload = bytesToHex(await element.signJoinRequest(devEui, 1))
+    const phyPayload = bytesToHex(await element.signJoinRequest(devEui, joins))
     const { text } = await server.post(
       NETWORK,
       JSON.stringify({
@@ -184,8 +210,8 @@ describe.each(BACKENDS)('AppSKeyReq cases on %s', (backend) => {
     expect(answer.Result).toEqual({ ResultCode: 'Success' })
     expectSessionKeyId(answer)
     expect(answer.AppSKey?.KEKLabel).toBe(LABELS.get(applicationServers[0]!))
-    const session = { sessionKeyId: answer.SessionKeyID!, appSKey: openKey(answer.AppSKey!, RING) }
-    sessions.set(`${joinEui} ${devEui}`, session)
+    const session = { joins, sessionKeyId: answer.SessionKeyID!, appSKey: openKey(answer.AppSKey!, RING) }
+    sessions.set(deviceNameOf(one), session)
     return session
   }
 })
@@ -206,13 +232,17 @@ function senderOf(one: PublishedCase): string {
 }
 
 function deviceOf(one: PublishedCase): CaseDevice {
-  return DEVICES.get(`${textOf(one, 'ReceiverID')} ${textOf(one, 'DevEUI')}`)!
+  return DEVICES.get(deviceNameOf(one))!
+}
+
+function deviceNameOf(one: PublishedCase): string {
+  return `${textOf(one, 'ReceiverID')} ${textOf(one, 'DevEUI')}`
 }
 
 /** The devices that are asked for and exist, each with all the application servers that ask for it. */
 function devicesOf(cases: readonly PublishedCase[]): Map<string, CaseDevice> {
   const existing = cases.filter(({ id }) => !['unknown device', 'not JSON'].includes(SITUATION[id]!))
-  const groups = Map.groupBy(existing, (one) => `${textOf(one, 'ReceiverID')} ${textOf(one, 'DevEUI')}`)
+  const groups = Map.groupBy(existing, deviceNameOf)
   const devices = Array.from(groups, ([name, group]): [string, CaseDevice] => [
     name,
     {

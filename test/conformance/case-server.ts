@@ -89,7 +89,7 @@ export class CaseServer implements AsyncDisposable {
         keys,
       },
     )
-    if (report.state !== 'adopted') throw new Error(`the order waits:\n${this.#server.output}`)
+    if (report.state !== 'adopted') throw new Error(`the order is not adopted:\n${this.#server.output}`)
     this.#enrolled = ids
   }
 

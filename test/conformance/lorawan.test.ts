@@ -15,7 +15,7 @@ test.each(included)('$id', (vector) => {
 })
 
 test('every vector runs, or is left out for a reason', () => {
-  expect(vectors.length).toBeGreaterThan(0)
+  expect(excluded.map(({ id }) => id)).toEqual(['DEVIATION-sk11-brocaar-rejoin'])
   expect(included.length + excluded.length).toBe(vectors.length)
   expect(new Set(vectors.map(({ id }) => id)).size).toBe(vectors.length)
 })

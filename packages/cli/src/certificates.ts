@@ -74,7 +74,7 @@ async function issueLeaf(
   const certificate = await x509.X509CertificateGenerator.create({
     ...common(LEAF_DAYS),
     subject: commonName(name),
-    issuer: issuer.subjectName.toJSON(),
+    issuer: issuer.subjectName,
     publicKey: keys.publicKey,
     signingKey: await importKey(ca.privateKey),
     extensions: [
@@ -89,8 +89,8 @@ async function issueLeaf(
 }
 
 /** As an object: in a text, quotation marks and commas would be syntax. */
-function commonName(name: string): x509.JsonName {
-  return [{ CN: [{ utf8String: name }] }]
+function commonName(name: string): x509.Name {
+  return new x509.Name([{ CN: [{ utf8String: name }] }])
 }
 
 function common(days: number): x509.X509CertificateCreateParamsBase {

@@ -50,7 +50,7 @@ export function describeFailure(error: unknown): Failure {
   const code = errorCode(error) ?? 'unexpected'
   const known = EXPLANATIONS[code]
   const hint = hintOf(error) ?? known?.hint
-  const message = known === undefined ? messageOf(error) : `${known.message}${detailOf(error)} [${code}]`
+  const message = known === undefined ? messageOf(error) : `${known.message}${detailOf(error, code)} [${code}]`
   return { code, message, exitCode: 1, facts: {}, ...(hint !== undefined && { hint }) }
 }
 
@@ -62,9 +62,12 @@ function hintOf(error: unknown): string | undefined {
   return error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
 }
 
-function detailOf(error: unknown): string {
+/** What an error says beside its code: as a member, or after the code in its message. */
+function detailOf(error: unknown, code: string): string {
   const detail = error instanceof Error && 'detail' in error ? error.detail : undefined
-  return typeof detail === 'string' && detail !== '' ? `: ${detail}` : ''
+  if (typeof detail === 'string' && detail !== '') return `: ${detail}`
+  const message = messageOf(error)
+  return message.startsWith(`${code}: `) ? message.slice(code.length) : ''
 }
 
 interface Explanation {
@@ -118,9 +121,9 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     hint: 'use that version, or restore a backup',
   },
   database_corrupt: { message: 'the database is damaged', hint: 'restore a backup; nothing was changed' },
-  database_missing: { message: 'there is no database here', hint: 'is --data the right directory?' },
-  unauthenticated: {
-    message: 'the server does not accept the API key',
-    hint: 'give the right one with --api-key-file; `mortise api-key create` on the server makes a new one',
+  EADDRINUSE: {
+    message: 'another program listens on that address already',
+    hint: 'stop it, or choose other addresses with --bi-listen and --api-listen',
   },
+  database_missing: { message: 'there is no database here', hint: 'is --data the right directory?' },
 }

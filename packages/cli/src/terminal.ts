@@ -59,10 +59,17 @@ function readLineRaw(input: NodeJS.ReadStream): Promise<Buffer> {
         if (ENTER.has(byte)) return finish(() => resolve(typed.subarray(0, length)))
         if (byte === CTRL_C || byte === CTRL_D)
           return finish(() => reject(new CliError('interrupted', 'interrupted; nothing was changed')))
-        if (BACKSPACE.has(byte)) length = Math.max(0, length - 1)
+        if (BACKSPACE.has(byte)) length = withoutLastCharacter(typed, length)
         else if (length < MAX_SECRET_BYTES) typed[length++] = byte
       }
     }
     input.on('data', read)
   })
+}
+
+/** Length without the last UTF-8 character: its continuation bytes go with it. */
+function withoutLastCharacter(typed: Buffer, length: number): number {
+  let end = Math.max(0, length - 1)
+  while (end > 0 && ((typed[end] ?? 0) & 0xc0) === 0x80) end--
+  return end
 }

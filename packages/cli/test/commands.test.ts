@@ -80,6 +80,12 @@ describe('an installation', () => {
     expect(await json(at('unseal'))).toEqual({ state: 'unsealed', already: true })
   })
 
+  test('has one server: a second one says what is in its way', async () => {
+    const second = await mortise(at('serve', '--bi-listen', '127.0.0.1:0', '--api-listen', '127.0.0.1:0'))
+    expect(second.code).toBe(1)
+    expect(second.stderr).toContain('[database_locked]')
+  })
+
   test('shows the device, and never a key', async () => {
     const shown = await json<DeviceView>(at('device', 'show', DEV_EUI))
     expect(shown).toMatchObject({

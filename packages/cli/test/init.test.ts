@@ -116,6 +116,12 @@ describe('init', () => {
       expect(certificate.subjectAltName).toContain(name)
   })
 
+  test('refuses a directory whose name leaves no room for a socket', async () => {
+    const { code, stderr } = await mortise(['init', '--data', place.path('x'.repeat(100)), '--passphrase-file', 'none'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('too long a name')
+  })
+
   test('closes a directory that was open to others', async () => {
     mkdirSync(place.data, { mode: 0o755 })
     await json(withPassphrase())

@@ -20,6 +20,8 @@ export class HsmProcess {
   constructor(directory: DataDirectory, choice: HsmChoice & { kind: 'spawn' }, log: (line: string) => void) {
     mkdirSync(directory.run, { recursive: true, mode: 0o700 })
     this.#arguments = [
+      // Whoever may signal the process must not open its inspector, which shows all memory.
+      '--disable-sigusr1',
       fileURLToPath(HSM_SUPERVISOR_MAIN),
       ...['--directory', directory.hsm],
       ...['--server-socket', directory.serverSocket],

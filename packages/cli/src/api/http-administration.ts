@@ -180,6 +180,9 @@ function problemOf(statusCode: number, answer: unknown): Error {
   const detailText = typeof detail === 'string' ? detail : undefined
   if (typeof code !== 'string') return new CliError('http_failed', `the server answered HTTP ${statusCode}`)
   if (isAdministrationErrorCode(code)) return new AdministrationError(code, detailText)
-  const error = new CliError(code, detailText ?? (typeof title === 'string' ? title : code))
-  return error
+  if (code === 'unauthenticated')
+    return new CliError(code, 'the server does not accept the API key', {
+      hint: 'give the right one with --api-key-file; `mortise api-key create` beside the server makes a new one',
+    })
+  return new CliError(code, detailText ?? (typeof title === 'string' ? title : code))
 }

@@ -87,7 +87,6 @@ function registerRevoke(apiKey: Command, word: 'revoke' | 'remove'): void {
       word === 'revoke' ? 'let an API key in no more' : 'the same as revoke: a key that was used stays listed',
     )
     .argument('<key>', 'id or name')
-    .option('--yes', 'do not ask (nothing is asked yet)')
     .action(async (name: string, options: ServerOptions) => {
       await using administration = await openAdministration(options)
       const usable = (await administration.listApiKeys()).filter(({ revokedAt }) => revokedAt === undefined)

@@ -27,11 +27,13 @@ export interface Installation {
   readonly serverNames: readonly string[]
 }
 
+/** sun_path of Linux, without its final zero. */
+const MAX_SOCKET_PATH_BYTES = 107
 const FIRST_API_KEY = 'first'
 const ACCESS_OF_OTHERS = 0o077
 const DNS_NAME = /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
-/** @throws CliError installation_exists, file_exists: before anything is made */
+/** @throws CliError installation_exists, file_exists, path_too_long: before anything is made */
 export function refuseExisting(plan: Pick<InstallationPlan, 'data' | 'recoveryKeyFile'>): void {
   const directory = dataDirectory(plan.data)
   const parts = [directory.database, directory.hsm, directory.operator.root, directory.recoveryFile]
@@ -39,6 +41,10 @@ export function refuseExisting(plan: Pick<InstallationPlan, 'data' | 'recoveryKe
   if (present !== undefined)
     throw new CliError('installation_exists', `${plan.data} has an installation already (${present})`, {
       hint: 'name another directory with --data; keys are never overwritten',
+    })
+  if (Buffer.byteLength(directory.custodianSocket) > MAX_SOCKET_PATH_BYTES)
+    throw new CliError('path_too_long', `${plan.data} is too long a name: a socket in it could not be opened`, {
+      hint: `choose a directory such that ${directory.custodianSocket} has at most ${MAX_SOCKET_PATH_BYTES} bytes`,
     })
   if (existsSync(plan.recoveryKeyFile))
     throw new CliError('file_exists', `${plan.recoveryKeyFile} is there already`, {

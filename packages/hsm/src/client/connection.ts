@@ -6,6 +6,8 @@ import { HsmError } from '../errors.ts'
 const REQUEST_TIMEOUT_MS = 5000
 const ORDER_TIMEOUT_MS = 60_000
 const HELLO_ID = 1
+/** A worker greets at once or not at all; one that died with the connection in its hands never does. */
+const HELLO_TIMEOUT_MS = 1000
 
 /** The connection broke before an answer came: what was asked may have been done. */
 export class ConnectionLostError extends Error {
@@ -56,8 +58,8 @@ export class HsmConnection {
     receiveFrames(socket, pending, events)
     try {
       const welcome = await new Promise<Buffer>((resolve, reject) => {
-        pending.set(HELLO_ID, { expected: FRAME.welcome, resolve, reject, deadline: Date.now() + REQUEST_TIMEOUT_MS })
-        socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy())
+        pending.set(HELLO_ID, { expected: FRAME.welcome, resolve, reject, deadline: Date.now() + HELLO_TIMEOUT_MS })
+        socket.setTimeout(HELLO_TIMEOUT_MS, () => socket.destroy())
         socket.on('connect', () => socket.write(encodeFrame(FRAME.hello, HELLO_ID, encodeHello({ knownEpoch }))))
       })
       socket.setTimeout(0)

@@ -36,4 +36,6 @@ function endWithParent(fd: number, stop: () => void): void {
   pipe.on('close', stop)
   pipe.on('error', stop)
   pipe.resume()
+  // The parent waits for this process to end before it closes its side.
+  pipe.unref()
 }

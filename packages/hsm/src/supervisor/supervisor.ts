@@ -312,6 +312,7 @@ export class Supervisor {
       case 'retire':
         void this.#retire([worker])
         return
+      case 'connection-opened':
       case 'ready':
       case 'failed':
       case 'state-known':

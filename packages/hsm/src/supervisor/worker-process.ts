@@ -10,6 +10,8 @@ import type { FromWorker, SharedState, ToWorker, WorkerStart } from '../worker/m
 
 const WORKER_MAIN = fileURLToPath(new URL('../worker/main.ts', import.meta.url))
 const RECEIPT_PIPE_FD = 4
+/** SIGUSR1 would open Node's inspector, which shows all memory to whoever may signal the process. */
+const NO_INSPECTOR = '--disable-sigusr1'
 const PUBLISH_TIMEOUT_MS = 5000
 
 export interface WorkerEvents {
@@ -28,23 +30,28 @@ export class WorkerProcess {
   readonly #child: ChildProcess
   readonly #start: WorkerStart
   readonly #receipts = new UnacknowledgedReceipts()
+  /** Connections on their way to the worker, in order. */
+  readonly #handedOver: Socket[] = []
   #closed = false
 
   constructor(start: WorkerStart, events: WorkerEvents) {
     this.number = start.worker
     this.#start = start
     // The environment is inherited: a PKCS#11 module is configured by it (SOFTHSM2_CONF).
-    this.#child = spawn(process.execPath, [WORKER_MAIN], {
+    this.#child = spawn(process.execPath, [NO_INSPECTOR, WORKER_MAIN], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       serialization: 'advanced',
     })
     this.#readReceipts()
     this.#child.on('message', (message: FromWorker) => {
+      if (message.type === 'connection-opened') this.#handedOver.shift()
       events.onMessage(this, message)
     })
     // 'close' comes after the pipes have been read to their end: no receipt is missed.
     this.#child.on('close', () => {
       this.#closed = true
+      // It died before it took them: the client sees closed connections at once, and comes again.
+      for (const socket of this.#handedOver) socket.destroy()
       events.onClosed(this)
     })
     this.#child.on('error', () => this.#child.kill('SIGKILL'))
@@ -84,10 +91,8 @@ export class WorkerProcess {
 
   connect(socket: Socket): void {
     this.connections += 1
-    this.#child.send({ type: 'connection' } satisfies ToWorker, socket, {}, (error) => {
-      // The worker died meanwhile: the client sees a closed connection and comes again.
-      if (error !== null) socket.destroy()
-    })
+    this.#handedOver.push(socket)
+    this.#child.send({ type: 'connection' } satisfies ToWorker, socket)
   }
 
   /** Resolves when the worker acts on the new state, or is gone: one that does not answer is killed. */

@@ -65,6 +65,7 @@ class Worker {
   connect(socket: Socket): void {
     const connection = new WorkerConnection(this.#context, socket)
     this.#connections.add(connection)
+    send({ type: 'connection-opened' })
     socket.on('close', () => {
       this.#connections.delete(connection)
       send({ type: 'connection-closed' })

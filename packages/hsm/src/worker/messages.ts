@@ -61,6 +61,7 @@ export type FromWorker =
   | { readonly type: 'order-acknowledged'; readonly signer: string; readonly sequence: number }
   | { readonly type: 'acknowledged'; readonly acknowledged: readonly ReceiptAcknowledgement[] }
   | { readonly type: 'chain-closed'; readonly bootEpoch: number; readonly worker: number }
+  | { readonly type: 'connection-opened' }
   | { readonly type: 'connection-closed' }
   | { readonly type: 'retire' }
 

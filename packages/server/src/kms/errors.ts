@@ -2,20 +2,19 @@ import { HsmError, type HsmErrorCode } from '@mortise/hsm'
 import { StorageError, type StorageErrorCode } from '../storage/index.ts'
 
 /** Reasons of the server itself; those of the HSM and of the database keep their own codes. */
-export const SERVER_REFUSALS = [
-  'device_unknown',
-  'kek_unknown',
-  'peer_unknown',
-  'certificate_malformed',
-  'certificate_mismatch',
-  'certificate_expired',
-  'order_sequence_gap',
-  'order_epoch_too_low',
-  'api_key_name_invalid',
-  'page_invalid',
-] as const
+export type ServerRefusal =
+  | 'device_unknown'
+  | 'kek_unknown'
+  | 'peer_unknown'
+  | 'certificate_malformed'
+  | 'certificate_mismatch'
+  | 'certificate_expired'
+  | 'order_sequence_gap'
+  | 'order_epoch_too_low'
+  | 'api_key_name_invalid'
+  | 'page_invalid'
 
-export type AdministrationErrorCode = HsmErrorCode | StorageErrorCode | (typeof SERVER_REFUSALS)[number]
+export type AdministrationErrorCode = HsmErrorCode | StorageErrorCode | ServerRefusal
 
 /** Why the server did not do what was asked. `detail` is for the operator; it has no secret in it. */
 export class AdministrationError extends Error {

@@ -188,9 +188,7 @@ describe('a key store that was rolled back', () => {
     expect(await server.administration.submitOrder(orderOf(hsm, 5, waiting))).toMatchObject({ state: 'waiting' })
     expect((await server.administration.status()).warnings.join()).toContain('older than the database')
     const epoch = server.storage.administration.hsmEpoch()
-    const accept = orderOf(hsm, 6, { action: 'epoch.accept', epoch })
     const accepted = buildOrder(hsm.operator, hsm, { sequence: 6, changes: [{ action: 'epoch.accept', epoch }] })
-    expect(accept.text).not.toBe(accepted.text)
     expect(await server.administration.submitOrder(accepted)).toMatchObject({ state: 'adopted' })
     await server.reached('ready')
     await until(() => server.adopter.allSettled)
@@ -205,9 +203,7 @@ describe('a key store that was rolled back', () => {
 
 it('refuses more waiting orders than the limit, and keeps the others', async () => {
   const hsm = cleanup.use(await startHsm({ sealed: true }))
-  const server = await serve(hsm, {
-    wrapStorage: (storage) => ({ ...storage, submitOrder: (order) => storage.submitOrder(order) }),
-  })
+  const server = await serve(hsm)
   await server.reached('sealed')
   const submit = (sequence: number) => {
     const changes: Change[] = [{ action: 'peer.disable', peer: randomId() }]

@@ -16,6 +16,8 @@ const BEARER = /^Bearer +([^ ]+)$/i
 export function requireApiKey(apiKeys: Pick<ApiKeys, 'authenticate'>) {
   const failed = new FailedAttempts()
   return async function onRequest(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    // An answer may have a token in it.
+    reply.header('Cache-Control', 'no-store')
     if (request.routeOptions.config.public === true) return undefined
     const blockedSeconds = failed.blockedSeconds(request.ip, Date.now())
     if (blockedSeconds > 0) {

@@ -1,14 +1,14 @@
+import type { AddressInfo, Socket } from 'node:net'
 import fastifySwagger from '@fastify/swagger'
 import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
-import type { AddressInfo } from 'node:net'
 import type { ApiKeys } from '../../identity/index.ts'
 import { type Administration, AdministrationError } from '../../kms/index.ts'
 import type { MetricsSource } from '../metrics.ts'
 import { requireApiKey } from './authentication.ts'
 import { healthRoutes, type Readiness } from './health-routes.ts'
 import { OPENAPI_OPTIONS } from './openapi.ts'
-import { type Problem, problemOf, sendProblem, toProblem } from './problems.ts'
+import { PROBLEM_MEDIA_TYPE, type Problem, problemOf, sendProblem, toProblem } from './problems.ts'
 import { apiRoutes } from './routes.ts'
 
 export interface ManagementApiOptions {
@@ -70,6 +70,7 @@ function buildApp({ tls, administration, apiKeys, readiness, metrics, failed }: 
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
+    clientErrorHandler: refuseBytes,
     // A malformed path is refused before any route or hook is asked.
     frameworkErrors: (error, _request, reply) => {
       sendProblem(reply, problemOfRequest(error))
@@ -108,4 +109,15 @@ function problemOfRequest({ statusCode = 500, message }: FastifyError): Problem 
   if (statusCode === 415) return toProblem('media_type_unsupported')
   if (statusCode >= 400 && statusCode < 500) return toProblem('request_malformed', message)
   return toProblem('internal')
+}
+
+/** What is no HTTP, or has headers beyond the limit. Node has no answer object for it. */
+function refuseBytes({ code }: { code?: string }, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const body = JSON.stringify(toProblem('request_malformed', code))
+  const headers = [`Content-Type: ${PROBLEM_MEDIA_TYPE}`, `Content-Length: ${body.length}`, 'Connection: close']
+  socket.end(['HTTP/1.1 400 Bad Request', ...headers, '', body].join('\r\n'))
 }

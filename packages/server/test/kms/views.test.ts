@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AdministrationError } from '../../src/kms/index.ts'
+import { warningsOf } from '../../src/kms/warnings.ts'
+import { JOIN_EUI, joinOnce, newPeer } from '../storage/fixtures.ts'
+import { startHsm, type TestHsm } from '../support/hsm.ts'
+import { buildOrder, deviceAdd } from '../support/orders.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+describe('a device that joined', () => {
+  let hsm: TestHsm
+  let server: TestServer
+  beforeAll(async () => {
+    hsm = await startHsm()
+    server = await startServer(hsm)
+    await server.reached('ready')
+  })
+  afterAll(async () => {
+    await server[Symbol.asyncDispose]()
+    await hsm[Symbol.asyncDispose]()
+  })
+
+  it('shows its nonces, its last join and its sessions, newest first', async () => {
+    const add = deviceAdd(server.owner, { joinEui: JOIN_EUI })
+    const order = buildOrder(hsm.operator, hsm, { sequence: 1, changes: [add], keys: [randomBytes(16)] })
+    await server.administration.submitOrder(order)
+    const first = await joinOnce(server.storage, add.devEui)
+    const second = await joinOnce(server.storage, add.devEui)
+    const [view] = await server.administration.findDevices(add.devEui)
+    const session = { netId: '000013', devAddr: '26011bda', at: '2023-11-14T22:13:20.789Z' }
+    const [newest, oldest] = [second, first].map(({ last }) => ({
+      ...session,
+      sessionKeyId: last.sessionKeyId.toString('hex'),
+    }))
+    expect(view).toMatchObject({ lastJoinNonce: 2, lastDevNonce: 1, lastJoin: newest, sessions: [newest, oldest] })
+  })
+})
+
+describe('warnings', () => {
+  const NOW = Date.UTC(2026, 10, 21)
+  const calm = { hsmState: 'ready', obstacle: undefined, peers: [], nowMs: NOW } as const
+  const day = 24 * 60 * 60 * 1000
+  const peer = (notAfter: number, disabled = false) => {
+    const { certificate, ...rest } = newPeer({ disabled })
+    return { ...rest, certificate: { ...certificate, notAfter } }
+  }
+
+  it('there are none when all is well', () => {
+    expect(warningsOf({ ...calm, peers: [peer(NOW + 31 * day)] })).toEqual([])
+    expect(warningsOf({ ...calm, hsmState: undefined })).toEqual([])
+  })
+
+  it.each([
+    ['a sealed HSM', { hsmState: 'sealed' }, 'mortise unseal'],
+    ['a store that was rolled back', { hsmState: 'rolled-back' }, 'older than the database'],
+    ['an order that waits', { obstacle: new AdministrationError('disk_full') }, 'disk_full'],
+    ['a certificate that expires', { peers: [peer(NOW + 29 * day)] }, 'of ns 000013 expires on 2026-12-20'],
+    ['a certificate that expired', { peers: [peer(NOW - day)] }, 'of ns 000013 expired on 2026-11-20'],
+  ] as const)('name %s', (_name, facts, text) => {
+    const warnings = warningsOf({ ...calm, ...facts })
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toContain(text)
+  })
+
+  it('say nothing about the certificate of a disabled peer', () => {
+    expect(warningsOf({ ...calm, peers: [peer(NOW - day, true)] })).toEqual([])
+  })
+})
