@@ -100,17 +100,18 @@ interface Session {
 describe.each(BACKENDS)('AppSKeyReq cases on %s', (backend) => {
   const passed: string[] = []
   const sessions = new Map<string, Session>()
+  const cleanup = new AsyncDisposableStack()
   let server: CaseServer
 
   beforeAll(async () => {
     const askers = [...new Set(ASKERS)].map((id): PeerName => ({ kind: 'as', id }))
-    server = await CaseServer.start(backend, [NETWORK, STRANGER, ...askers])
+    server = cleanup.use(await CaseServer.start(backend, [NETWORK, STRANGER, ...askers]))
     const keks = Array.from(LABELS, ([id, label]) => ({ kind: 'as' as const, id, label, key: kekOf(label) }))
     await server.enrol([...DEVICES.values()], keks)
   }, START_TIMEOUT_MS)
 
   afterAll(async () => {
-    await server[Symbol.asyncDispose]()
+    await cleanup.disposeAsync()
     console.log(reportOf(backend, passed))
   })
 

@@ -49,7 +49,7 @@ export class CaseServer implements AsyncDisposable {
   readonly #clients = new Map<string, BackendInterfacesClient>()
   readonly #administration: OpenAdministration
   readonly #desk: OrderDesk
-  #enrolled: string[] = []
+  #removals: Change[] = []
 
   private constructor(
     installation: Installation,
@@ -80,17 +80,12 @@ export class CaseServer implements AsyncDisposable {
   async enrol(devices: readonly CaseDevice[], keks: readonly CaseKek[]): Promise<void> {
     const keys: Uint8Array[] = []
     const place = (key: Uint8Array): number => keys.push(key) - 1
-    const removals = this.#enrolled.map((device): Change => ({ action: 'device.remove', device, replaces: 1 }))
     const ids = devices.map(() => newId())
     const additions = devices.map((device, index) => this.#addition(ids[index]!, device, place))
-    const report = await this.#desk.submit(
-      [...removals, ...keks.map((kek) => this.#kekSet(kek, place)), ...additions],
-      {
-        keys,
-      },
-    )
+    const kekSets = keks.map((kek) => this.#kekSet(kek, place))
+    const report = await this.#desk.submit([...this.#removals, ...kekSets, ...additions], { keys })
     if (report.state !== 'adopted') throw new Error(`the order is not adopted:\n${this.#server.output}`)
-    this.#enrolled = ids
+    this.#removals = devices.map((device, index) => removal(ids[index]!, device))
   }
 
   /** Posts `body` as it is, with the certificate of `caller`. */
@@ -130,6 +125,10 @@ export class CaseServer implements AsyncDisposable {
     const size = key.length as KekSize
     return { action: 'kek.set', kek: newId(), kind, recipient: id, owner, label, size, key: place(key) }
   }
+}
+
+function removal(device: string, { devEui, joinEui }: CaseDevice): Change {
+  return { action: 'device.remove', device, devEui, joinEui, replaces: 1 }
 }
 
 function nameOf({ kind, id }: PeerName): string {

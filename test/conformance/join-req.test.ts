@@ -35,18 +35,18 @@ test('the table of what is answered otherwise names published cases only', () =>
 
 describe.each(BACKENDS)('verified JoinReq cases on %s', (backend) => {
   const passed: JoinReqCase[] = []
+  const keksSet = new Set<string>()
+  const cleanup = new AsyncDisposableStack()
   let server: CaseServer
   let nonces: NonceSeeder
-  const keksSet = new Set<string>()
 
   beforeAll(async () => {
-    server = await CaseServer.start(backend, peersOf(CASES))
-    nonces = new NonceSeeder(server.database)
+    server = cleanup.use(await CaseServer.start(backend, peersOf(CASES)))
+    nonces = cleanup.use(new NonceSeeder(server.database))
   }, START_TIMEOUT_MS)
 
   afterAll(async () => {
-    nonces[Symbol.dispose]()
-    await server[Symbol.asyncDispose]()
+    await cleanup.disposeAsync()
     console.log(reportOf(backend, passed))
   })
 

@@ -98,6 +98,10 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     message: 'the order names another HSM',
     hint: 'hsm.json beside the operator key must be the one that `mortise init` made for this HSM',
   },
+  order_record_mismatch: {
+    message: 'the server showed one thing under the name of another',
+    hint: 'nothing was changed; do not trust this server before you know why',
+  },
   order_version_mismatch: {
     message: 'it was changed meanwhile',
     hint: 'look at it again and repeat the command',

@@ -40,6 +40,7 @@ export const HSM_ERROR_CODES = [
   'wrong_passphrase',
   'store_damaged',
   'busy',
+  'order_record_mismatch',
 ] as const
 
 export type HsmErrorCode = (typeof HSM_ERROR_CODES)[number]

@@ -16,7 +16,7 @@ import { NET_ID, OTHER_NET_ID } from './support/device.ts'
 import { HsmProcess, type RawConnection } from './support/hsm-process.ts'
 import { newId, Operator } from './support/operator.ts'
 import { bitFlips, flipBit } from './support/refusal.ts'
-import { AS_ID, type Enrolled, joinCommand, Scene, type TestKek } from './support/scene.ts'
+import { AS_ID, type Enrolled, joinCommand, plainChange, Scene, type TestKek } from './support/scene.ts'
 import { BACKENDS, TestHsm } from './support/test-hsm.ts'
 
 const POLICY: DevicePolicy = { applicationServers: [AS_ID], networkIsApplicationServer: false, networks: [NET_ID] }
@@ -140,8 +140,7 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       expect(await join(honest)).toBe('accepted')
       const set = {
         action: 'device.set',
-        device: enrolled.device.id,
-        replaces: 1,
+        ...enrolled.device.reference(1),
         ...POLICY,
         applicationServers: [],
       } as const
@@ -152,7 +151,7 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       expect(await join(honest)).toBe('record_superseded')
       expect(await join({ ...honest, deviceRecord: newer })).toBe('recipient_not_allowed')
       expect(await join({ ...honest, deviceRecord: newer, asKekRecord: undefined })).toBe('accepted')
-      const remove = { action: 'device.remove', device: enrolled.device.id, replaces: 2 } as const
+      const remove = { action: 'device.remove', ...enrolled.device.reference(2) } as const
       expect(await order(hsm.operator.order([remove], [], [enrolled.record]))).toBe('record_superseded')
       expect(await order(hsm.operator.order([remove], [], [newer]))).toBe('accepted')
       expect(await join({ ...honest, deviceRecord: newer, asKekRecord: undefined })).toBe('record_superseded')
@@ -164,8 +163,7 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       const kek = await scene.kek('as', AS_ID)
       const attack = joinCommand(device, 6, { as: kek })
       expect(await join(attack)).toBe('accepted')
-      const remove = { action: 'kek.remove', kek: kek.id, replaces: 1 } as const
-      expect(await order(hsm.operator.order([remove], [], [kek.record]))).toBe('accepted')
+      expect(await order(hsm.operator.order([kek.remove], [], [kek.record]))).toBe('accepted')
       await expectRefused(attack, 'record_superseded', joinCommand(device, 6, { as }))
     })
   })
@@ -304,14 +302,14 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       const later = hsm.operator.order([scene.kekSet('as', AS_ID)], [randomBytes(16)])
       expect(await order(later)).toBe('accepted')
       const skipped = {
-        ...hsm.operator.draft([{ action: 'peer.disable', peer: newId() }]),
+        ...hsm.operator.draft([plainChange()]),
         sequence: hsm.operator.sequence - 1,
       }
       expect(await order(hsm.operator.sign(skipped))).toBe('order_replayed')
     })
 
     test('an order for another HSM, of another key, of nobody, of two', async () => {
-      const draft = hsm.operator.draft([{ action: 'peer.disable', peer: newId() }])
+      const draft = hsm.operator.draft([plainChange()])
       const honest = hsm.operator.sign(draft)
       expect(await order(hsm.operator.sign({ ...draft, hsm: '0011223344556677' }))).toBe('order_for_other_hsm')
       const own = new Operator(generateKeyPairSync('ed25519').privateKey, hsm.created)
@@ -350,7 +348,7 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       expect(await order({ ...honest, envelope: flipBit(honest.envelope!, 999) })).toBe('envelope_damaged')
       expect(await order({ ...honest, envelope: undefined })).toBe('envelope_damaged')
       expect(await order(honest)).toBe('accepted')
-      const plain = hsm.operator.order([{ action: 'peer.disable', peer: newId() }])
+      const plain = hsm.operator.order([plainChange()])
       expect(await order({ ...plain, envelope: own })).toBe('envelope_damaged')
       expect(await order(plain)).toBe('accepted')
     })
@@ -376,7 +374,7 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
 
     test('the records that an order needs: none, another one, a changed one, one of the same id in another place', async () => {
       const kek = await scene.kek('as', AS_ID)
-      const remove = { action: 'kek.remove', kek: kek.id, replaces: 1 } as const
+      const { remove } = kek
       const draft = () => hsm.operator.draft([remove])
       expect(await order(hsm.operator.sign(draft()))).toBe('order_record_missing')
       expect(await order(hsm.operator.sign(draft(), undefined, [as.record]))).toBe('order_record_missing')
@@ -388,7 +386,20 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       expect(await order(hsm.operator.sign(wrongVersion, undefined, [kek.record]))).toBe('order_version_mismatch')
       const twice = hsm.operator.draft([remove, remove])
       expect(await order(hsm.operator.sign(twice, undefined, [kek.record]))).toBe('order_malformed')
+      for (const other of [{ kind: 'ns', recipient: NET_ID }, { recipient: 'x' }, { label: 'x' }] as const) {
+        const misnamed = hsm.operator.draft([{ ...remove, ...other }])
+        expect(await order(hsm.operator.sign(misnamed, undefined, [kek.record]))).toBe('order_record_mismatch')
+      }
       expect(await order(hsm.operator.sign(draft(), undefined, [as.record, kek.record]))).toBe('accepted')
+    })
+
+    test('one device passed off as another', async () => {
+      const [mine, other] = [await scene.enrol('1.0.3'), await scene.enrol('1.0.3')]
+      const meant = { action: 'device.remove', ...mine.device.reference(1) } as const
+      const misled = { ...meant, device: other.device.id }
+      expect(await order(hsm.operator.order([misled], [], [other.record]))).toBe('order_record_mismatch')
+      expect(await order(hsm.operator.order([meant], [], [mine.record]))).toBe('accepted')
+      expect(await join(joinCommand(other, 1))).toBe('accepted')
     })
 
     test('a label that names another value', async () => {

@@ -33,17 +33,19 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const storage = cleanup.use(openDatabase(directory.database))
   const peers = new PeerDirectory(storage.administration)
   const hsm = cleanup.adopt(connectHsm(options, directory, storage), (connected) => connected.close())
-  const adopter = new OrderAdopter({
-    storage: storage.administration,
-    hsm: hsm.client,
-    receiptCommitted: (receipt) => hsm.progress.committed(receipt),
-    adopted: () => peers.reload(),
-  })
+  const adopter = cleanup.use(
+    new OrderAdopter({
+      storage: storage.administration,
+      hsm: hsm.client,
+      receiptCommitted: (receipt) => hsm.progress.committed(receipt),
+      adopted: () => peers.reload(),
+    }),
+  )
   hsm.onReady(() => adopter.adoptWaiting())
   const administration = new LocalAdministration({ storage: storage.administration, hsm: hsm.client, adopter })
   const metrics = new Metrics(gauges(hsm.client, storage))
   const listener = createBackendInterfaces(options, directory, { storage, hsm, peers, metrics })
-  const api = createApi(directory, { storage, hsm, adopter, administration, metrics })
+  const api = createApi(options, directory, { storage, hsm, adopter, administration, metrics })
   const biAddress = await listener.listen(options.biListen.host, options.biListen.port)
   cleanup.defer(() => listener.close())
   const apiAddress = await api.listen(options.apiListen.host, options.apiListen.port)
@@ -72,6 +74,7 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
   if (child !== undefined) log('the HSM process runs under the same user as the server; see docs/threat-model.md')
   child?.start()
   let ready: () => Promise<void> = () => Promise.resolve()
+  const failed = (error: unknown): void => log(`orders could not be adopted: ${messageOf(error)}`)
   const progress = new ReceiptProgress((acknowledged) => {
     client.acknowledgeReceipts(acknowledged)
   })
@@ -81,7 +84,9 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
     onReceipts: (bundle) => recordReceipts(storage.administration, progress, bundle),
     onState: (state) => {
       log(`HSM: ${state}`)
-      if (state === 'ready') ready().catch((error: unknown) => log(`orders could not be adopted: ${messageOf(error)}`))
+      if (state === 'ready') recordEpoch(client, storage).catch(failed)
+      // A store that was rolled back waits for an order that accepts it, which may lie there already.
+      if (state === 'ready' || state === 'rolled-back') ready().catch(failed)
     },
   })
   return {
@@ -96,6 +101,12 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
       await client.close()
     },
   }
+}
+
+/** The database remembers the highest epoch of the store: an older store is then refused. */
+async function recordEpoch(client: HsmClient, storage: Storage): Promise<void> {
+  const epoch = client.welcome?.epoch ?? 0
+  if (epoch > storage.administration.hsmEpoch()) await storage.administration.recordHsmEpoch(epoch)
 }
 
 function createBackendInterfaces(
@@ -118,6 +129,7 @@ function createBackendInterfaces(
 }
 
 function createApi(
+  { log }: ServeOptions,
   directory: DataDirectory,
   parts: {
     storage: Storage
@@ -135,7 +147,8 @@ function createApi(
     return { ready: reasons.length === 0, reasons }
   }
   const apiKeys = new ApiKeys(storage.administration)
-  return createManagementApi({ tls: readTls(directory), administration, apiKeys, readiness, metrics })
+  const failed = (error: unknown): void => log(`a request to the management API failed: ${messageOf(error)}`)
+  return createManagementApi({ tls: readTls(directory), administration, apiKeys, readiness, metrics, failed })
 }
 
 function gauges(hsm: HsmClient, storage: Storage) {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { DevEui, JoinEui, NetId } from '@mortise/lorawan'
+import type { DevicePolicy, DeviceReference } from '@mortise/hsm'
+import { type DevEui, type JoinEui, type NetId, parseJoinEui } from '@mortise/lorawan'
 import type { DeviceView } from '@mortise/server'
 import { type OpenAdministration, openAdministration } from '../administration.ts'
 import { CliError, usageError } from '../errors.ts'
@@ -11,6 +12,8 @@ import { report } from '../output.ts'
 import { confirmUnless } from '../terminal.ts'
 import { findDevices } from './device-show.ts'
 
+const NETWORK_ITSELF = 'network'
+
 interface DeviceChangeOptions extends ServerOptions {
   readonly joinEui?: JoinEui
   readonly yes?: boolean
@@ -19,7 +22,6 @@ interface DeviceChangeOptions extends ServerOptions {
 interface DeviceSetOptions extends DeviceChangeOptions {
   readonly as?: string[] | false
   readonly network?: NetId[] | false
-  readonly networkIsApplicationServer?: boolean
 }
 
 function changing(command: Command): Command {
@@ -32,15 +34,18 @@ function changing(command: Command): Command {
 export function registerDeviceSet(device: Command): void {
   const command = changing(device.command('set'))
     .description('say anew who may have the session keys of a device')
-    .option('--as <id>', 'application server that may have the AppSKey, repeatable', repeatedOrNone(asIdOption))
+    .option(
+      '--as <id>',
+      'application server that may have the AppSKey, repeatable; `network`: the network itself',
+      repeatedOrNone(asIdOption),
+    )
     .option('--no-as', 'no application server')
     .option('--network <netid>', 'network that may activate the device, repeatable', repeatedOrNone(netIdOption))
     .option('--no-network', 'no network')
-    .option('--network-is-application-server', 'let the network itself read the payloads')
     .action(setDevice)
   command.addHelpText(
     'after',
-    '\nBoth lists are replaced and signed as given here: what the server says of the present ones is not taken over.',
+    '\nA list that is given replaces the present one; a list that is not given stays as it is.',
   )
   examples(
     command,
@@ -56,26 +61,42 @@ function repeatedOrNone<T>(parse: (text: string) => T): (text: string, before: T
 }
 
 async function setDevice(devEui: DevEui, options: DeviceSetOptions): Promise<void> {
-  const { as, network } = options
-  // A server that was taken over could otherwise slip a recipient of its own under the operator's signature.
-  if (as === undefined || network === undefined)
-    throw usageError('say both: --as ID… or --no-as, and --network NETID… or --no-network', 'both lists are replaced')
-  const policy = {
-    applicationServers: as === false ? [] : as,
-    networks: network === false ? [] : network,
-    networkIsApplicationServer: options.networkIsApplicationServer ?? false,
-  }
+  const policy = policyOf(options)
   const operator = openOperator(options)
   await using administration = await openAdministration(options)
   const found = await findDevice(administration, devEui, options.joinEui)
   const desk = new OrderDesk(administration, operator)
-  const change = { action: 'device.set', device: found.deviceId, replaces: found.recordVersion, ...policy } as const
+  const change = { action: 'device.set', ...referenceTo(found, devEui), ...policy } as const
   const order = await desk.submit([change])
   report(options, { ...order, deviceId: found.deviceId, devEui, ...policy }, () => {
-    const networks = policy.networks.join(', ') || 'none: no network may activate it'
-    const servers = policy.applicationServers.join(', ') || 'none'
-    return `Device ${devEui}: networks ${networks}; application servers ${servers}. ${outcome(order, administration)}`
+    const lines = [`Device ${devEui} is changed. ${outcome(order, administration)}`]
+    if (policy.networks?.length === 0) lines.push('No network may activate it.')
+    return lines.join('\n')
   })
+}
+
+/** What is not said stays as the device's record says: the HSM takes it from there, not from the server. */
+function policyOf({ as, network }: DeviceSetOptions): Partial<DevicePolicy> {
+  if (as === undefined && network === undefined)
+    throw usageError('say what to change: --as ID…, --no-as, --network NETID… or --no-network')
+  return {
+    ...(as !== undefined && applicationServersOf(as === false ? [] : as)),
+    ...(network !== undefined && { networks: network === false ? [] : network }),
+  }
+}
+
+/** `--as network`: the network itself is the application server, and the only one. */
+function applicationServersOf(
+  as: readonly string[],
+): Pick<DevicePolicy, 'applicationServers' | 'networkIsApplicationServer'> {
+  if (!as.includes(NETWORK_ITSELF)) return { applicationServers: as, networkIsApplicationServer: false }
+  if (as.length > 1) throw usageError(`--as ${NETWORK_ITSELF} stands alone`)
+  return { applicationServers: [], networkIsApplicationServer: true }
+}
+
+/** The DevEUI as the operator typed it, not as the server says it: the HSM compares it with the record. */
+function referenceTo(found: DeviceView, devEui: DevEui): DeviceReference {
+  return { device: found.deviceId, devEui, joinEui: parseJoinEui(found.joinEui), replaces: found.recordVersion }
 }
 
 export function registerDeviceRemove(device: Command): void {
@@ -87,7 +108,7 @@ export function registerDeviceRemove(device: Command): void {
       const found = await findDevice(administration, devEui, options.joinEui)
       await confirmUnless(options.yes, `Remove device ${devEui} (JoinEUI ${found.joinEui}) with its root keys?`)
       const desk = new OrderDesk(administration, operator)
-      const change = { action: 'device.remove', device: found.deviceId, replaces: found.recordVersion } as const
+      const change = { action: 'device.remove', ...referenceTo(found, devEui) } as const
       const order = await desk.submit([change])
       report(
         options,

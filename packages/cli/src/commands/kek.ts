@@ -142,7 +142,8 @@ function registerRemove(kek: Command): void {
       const found = findKek(await administration.listKeks(), name)
       await confirmUnless(options.yes, `Destroy the KEK ${found.label} of ${found.kind} ${found.recipient}?`)
       const desk = new OrderDesk(administration, operator)
-      const change = { action: 'kek.remove', kek: found.kekId, replaces: found.recordVersion } as const
+      const { kekId, kind, recipient, label, recordVersion } = found
+      const change = { action: 'kek.remove', kek: kekId, kind, recipient, label, replaces: recordVersion } as const
       const order = await desk.submit([change])
       report(
         options,

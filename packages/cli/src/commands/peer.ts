@@ -21,7 +21,7 @@ interface PeerAddOptions extends ServerOptions {
   readonly netId?: NetId
   readonly asId?: string
   readonly nsId?: NsId
-  readonly protocol: '1.0' | '1.1'
+  readonly protocol?: '1.0' | '1.1'
   readonly issueCertificate?: string
   readonly certificate?: string
   readonly caKeyFile?: string
@@ -52,7 +52,12 @@ export function registerPeer(program: Command): void {
 
 function withCertificate(command: Command): Command {
   return withServer(command)
-    .addOption(new Option('--protocol <version>', 'Backend Interfaces').choices(['1.0', '1.1']).default('1.1'))
+    .addOption(
+      new Option('--protocol <version>', 'Backend Interfaces (default: 1.0, or 1.1 with --ns-id)').choices([
+        '1.0',
+        '1.1',
+      ]),
+    )
     .option('--issue-certificate <outdir>', 'issue one: cert.pem, key.pem and ca.pem go to this directory', asPath)
     .option('--certificate <file>', 'client certificate that the peer has already (PEM)', asPath)
     .option('--ca-key-file <file>', 'key of the CA (default: ca-key.pem beside the operator key)', asPath)
@@ -80,7 +85,8 @@ function registerAddAs(add: Command): void {
 }
 
 async function addPeer(kind: 'ns' | 'as', options: PeerAddOptions): Promise<void> {
-  const { netId, asId, nsId, protocol } = options
+  const { netId, asId, nsId } = options
+  const protocol = options.protocol ?? (nsId === undefined ? '1.0' : '1.1')
   const id = netId ?? asId ?? ''
   if (nsId !== undefined && protocol === '1.0') throw usageError('an NSID belongs to --protocol 1.1')
   const operator = openOperator(options)
@@ -220,7 +226,7 @@ function registerChange(peer: Command, word: 'disable' | 'remove', description: 
       const found = findPeer(await administration.listPeers(), name)
       await confirmUnless(options.yes, `${word === 'disable' ? 'Disable' : 'Remove'} ${found.kind} ${found.id}?`)
       const desk = new OrderDesk(administration, operator)
-      const order = await desk.submit([{ action: `peer.${word}`, peer: found.peerId }])
+      const order = await desk.submit([{ action: `peer.${word}`, peer: found.peerId, kind: found.kind, id: found.id }])
       const done = word === 'disable' ? 'is disabled' : 'is removed'
       report(
         options,

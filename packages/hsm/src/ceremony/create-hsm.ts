@@ -113,6 +113,7 @@ function newState(
     kekVersions: new Map(),
     lastSequence: new Map(),
     lastWorker: 0,
+    lastBoot: 0,
     unacknowledged: [],
   }
 }

@@ -13,7 +13,7 @@ export interface Welcome {
   readonly backend: 'soft' | 'pkcs11'
   /** Epoch of the sealed store now. */
   readonly epoch: number
-  /** Epoch at which the HSM process was unsealed: names the receipt chains together with `worker`. */
+  /** When the HSM process was unsealed, milliseconds since 1970, made to rise: names the receipt chains together with `worker`. */
   readonly bootEpoch: number
   readonly worker: number
   /** How many workers there are: open as many connections. */

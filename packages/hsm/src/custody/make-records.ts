@@ -4,7 +4,9 @@ import type { Envelope } from '../orders/envelope.ts'
 import {
   type Change,
   type DeviceAdd,
+  type DeviceReference,
   type DeviceSet,
+  type KekRemove,
   type KekSet,
   type Order,
   REMOVED,
@@ -94,12 +96,12 @@ class RecordMaker implements MadeRecords {
       case 'device.set':
         return this.#setDevice(change)
       case 'device.remove':
-        this.#currentDevice(change.device, change.replaces)
+        this.#currentDevice(change)
         return this.#remove('device', change.device)
       case 'kek.set':
         return this.#addKek(change)
       case 'kek.remove':
-        this.#currentKek(change.kek, change.replaces)
+        this.#checkCurrentKek(change)
         return this.#remove('kek', change.kek)
       case 'peer.add':
       case 'peer.disable':
@@ -136,8 +138,12 @@ class RecordMaker implements MadeRecords {
   }
 
   #setDevice(change: DeviceSet): void {
-    const current = this.#currentDevice(change.device, change.replaces)
-    const { applicationServers, networkIsApplicationServer, networks } = change
+    const current = this.#currentDevice(change)
+    const {
+      applicationServers = current.applicationServers,
+      networkIsApplicationServer = current.networkIsApplicationServer,
+      networks = current.networks,
+    } = change
     const recordVersion = change.replaces + 1
     const record = encodeDeviceRecord(
       { ...current, applicationServers, networkIsApplicationServer, networks, recordVersion },
@@ -195,14 +201,17 @@ class RecordMaker implements MadeRecords {
     return this.#transport
   }
 
-  #currentDevice(id: string, replaces: number): DeviceRecord {
-    const current = openDeviceRecord(this.#custody, this.#takeRecord('device', id))
+  #currentDevice({ device, devEui, joinEui, replaces }: DeviceReference): DeviceRecord {
+    const current = openDeviceRecord(this.#custody, this.#takeRecord('device', device))
+    if (current.devEui !== devEui || current.joinEui !== joinEui) throw new HsmError('order_record_mismatch', 'EUIs')
     if (current.recordVersion !== replaces) throw new HsmError('order_version_mismatch', 'device')
     return current
   }
 
-  #currentKek(id: string, replaces: number): void {
-    const current = this.#openKekRecord(this.#takeRecord('kek', id))
+  #checkCurrentKek({ kek, kind, recipient, label, replaces }: KekRemove): void {
+    const current = this.#openKekRecord(this.#takeRecord('kek', kek))
+    if (current.kind !== kind || current.recipient !== recipient || current.label !== label)
+      throw new HsmError('order_record_mismatch', 'KEK')
     if (current.recordVersion !== replaces) throw new HsmError('order_version_mismatch', 'KEK')
   }
 

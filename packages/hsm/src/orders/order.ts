@@ -50,17 +50,25 @@ export interface DeviceAdd extends DevicePolicy {
   readonly nwkKey?: RootKeySource
 }
 
-export interface DeviceSet extends DevicePolicy {
-  readonly action: 'device.set'
+/**
+ * A device as an order names it: the id is the server's word, so the EUIs that the operator meant stand beside it and the
+ * HSM compares them. A taken-over server cannot pass one device off as another.
+ */
+export interface DeviceReference {
   readonly device: string
+  readonly devEui: DevEui
+  readonly joinEui: JoinEui
   /** The record version that this change replaces. */
   readonly replaces: number
 }
 
-export interface DeviceRemove {
+/** What a policy has absent stays as the device's record says. */
+export interface DeviceSet extends DeviceReference, Partial<DevicePolicy> {
+  readonly action: 'device.set'
+}
+
+export interface DeviceRemove extends DeviceReference {
   readonly action: 'device.remove'
-  readonly device: string
-  readonly replaces: number
 }
 
 export interface KekSet {
@@ -78,6 +86,10 @@ export interface KekSet {
 export interface KekRemove {
   readonly action: 'kek.remove'
   readonly kek: string
+  /** What the operator meant; the HSM compares it with the record. */
+  readonly kind: KekKind
+  readonly recipient: string
+  readonly label: string
   readonly replaces: number
 }
 
@@ -97,6 +109,8 @@ export interface PeerAdd {
 export interface PeerChange {
   readonly action: 'peer.disable' | 'peer.remove'
   readonly peer: string
+  readonly kind: KekKind
+  readonly id: string
 }
 
 /** Accepts a sealed store that is older than what the database knows: the operator restored it on purpose. */

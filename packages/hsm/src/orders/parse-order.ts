@@ -1,11 +1,12 @@
-import { parseDevEui, parseJoinEui, parseMacVersion, parseNetId } from '@mortise/lorawan'
+import { type NetId, parseDevEui, parseJoinEui, parseMacVersion, parseNetId } from '@mortise/lorawan'
 import { HsmError } from '../errors.ts'
 import { Members, parseMembers } from '../members.ts'
 import { MAX_APPLICATION_SERVERS, MAX_AS_ID_BYTES, MAX_NETWORKS } from '../records/device-record.ts'
-import { KEK_SIZES, MAX_KEK_LABEL_BYTES } from '../records/kek-record.ts'
+import { KEK_SIZES, type KekKind, MAX_KEK_LABEL_BYTES } from '../records/kek-record.ts'
 import {
   type Change,
   type DevicePolicy,
+  type DeviceReference,
   MAX_ORDER_BYTES,
   MAX_ORDER_CHANGES,
   MAX_ORDER_NUMBER,
@@ -59,18 +60,18 @@ function readChange(members: Members): Change {
     case 'device.add':
       return readDeviceAdd(members)
     case 'device.set':
-      return { action, device: members.hex('device', 16), replaces: readVersion(members), ...readPolicy(members) }
+      return { action, ...readDeviceReference(members), ...readPolicyChange(members) }
     case 'device.remove':
-      return { action, device: members.hex('device', 16), replaces: readVersion(members) }
+      return { action, ...readDeviceReference(members) }
     case 'kek.set':
       return readKekSet(members)
     case 'kek.remove':
-      return { action, kek: members.hex('kek', 16), replaces: readVersion(members) }
+      return readKekRemove(members)
     case 'peer.add':
       return readPeerAdd(members)
     case 'peer.disable':
     case 'peer.remove':
-      return { action, peer: members.hex('peer', 16) }
+      return { action, peer: members.hex('peer', 16), ...readPeerName(members) }
     case 'epoch.accept':
       return { action, epoch: members.integer('epoch', 1, MAX_ORDER_NUMBER) }
     default:
@@ -95,16 +96,43 @@ function readDeviceAdd(members: Members): Change {
   }
 }
 
+function readDeviceReference(members: Members): DeviceReference {
+  return {
+    device: members.hex('device', 16),
+    devEui: convert('devEui', members.text('devEui'), parseDevEui),
+    joinEui: convert('joinEui', members.text('joinEui'), parseJoinEui),
+    replaces: readVersion(members),
+  }
+}
+
 function readPolicy(members: Members): DevicePolicy {
   return {
-    applicationServers: members
-      .list('applicationServers', MAX_APPLICATION_SERVERS)
-      .map((id) => checkText(members, 'applicationServers', id, MAX_AS_ID_BYTES)),
+    applicationServers: readApplicationServers(members),
     networkIsApplicationServer: members.boolean('networkIsApplicationServer'),
-    networks: members
-      .list('networks', MAX_NETWORKS)
-      .map((netId) => convert('networks', checkText(members, 'networks', netId, 6), parseNetId)),
+    networks: readNetworks(members),
   }
+}
+
+function readPolicyChange(members: Members): Partial<DevicePolicy> {
+  return {
+    ...(members.has('applicationServers') && { applicationServers: readApplicationServers(members) }),
+    ...(members.has('networkIsApplicationServer') && {
+      networkIsApplicationServer: members.boolean('networkIsApplicationServer'),
+    }),
+    ...(members.has('networks') && { networks: readNetworks(members) }),
+  }
+}
+
+function readApplicationServers(members: Members): string[] {
+  return members
+    .list('applicationServers', MAX_APPLICATION_SERVERS)
+    .map((id) => checkText(members, 'applicationServers', id, MAX_AS_ID_BYTES))
+}
+
+function readNetworks(members: Members): NetId[] {
+  return members
+    .list('networks', MAX_NETWORKS)
+    .map((netId) => convert('networks', checkText(members, 'networks', netId, 6), parseNetId))
 }
 
 function readKekSet(members: Members): Change {
@@ -121,6 +149,23 @@ function readKekSet(members: Members): Change {
     size: size ?? members.fail('size'),
     key: members.integer('key', 0, MAX_ORDER_CHANGES * 2),
   }
+}
+
+function readKekRemove(members: Members): Change {
+  const kind = readKind(members)
+  return {
+    action: 'kek.remove',
+    kek: members.hex('kek', 16),
+    kind,
+    recipient: readRecipient(kind, members, 'recipient'),
+    label: checkText(members, 'label', members.text('label'), MAX_KEK_LABEL_BYTES),
+    replaces: readVersion(members),
+  }
+}
+
+function readPeerName(members: Members): { kind: KekKind; id: string } {
+  const kind = readKind(members)
+  return { kind, id: readRecipient(kind, members, 'id') }
 }
 
 function readPeerAdd(members: Members): Change {

@@ -47,6 +47,8 @@ export interface StoreState {
    * HSM: a chain of receipts that somebody keeps back is a missing number.
    */
   readonly lastWorker: number
+  /** Name of the last boot, milliseconds since 1970: see `Welcome.bootEpoch`. */
+  readonly lastBoot: number
   readonly unacknowledged: readonly UnacknowledgedOrder[]
 }
 
@@ -83,6 +85,7 @@ export function encodeStoreState(state: StoreState): Buffer {
     kekVersions: [...state.kekVersions],
     lastSequence: [...state.lastSequence],
     lastWorker: state.lastWorker,
+    lastBoot: state.lastBoot,
     unacknowledged: state.unacknowledged.map(encodeOrder),
   })
   const payload = Buffer.from(text)
@@ -111,6 +114,7 @@ export function decodeStoreState(payload: Buffer): StoreState {
     kekVersions: readMap(members, 'kekVersions', isRecipientName, isUint32),
     lastSequence: readMap(members, 'lastSequence', isId, isSequence),
     lastWorker: members.integer('lastWorker', 0, 0xffffffff),
+    lastBoot: members.integer('lastBoot', 0, Number.MAX_SAFE_INTEGER),
     unacknowledged: members.list('unacknowledged', MAX_UNACKNOWLEDGED_ORDERS).map(decodeOrder),
   }
   members.end()

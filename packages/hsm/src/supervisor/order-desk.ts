@@ -18,8 +18,6 @@ export interface OrderDeskPort {
   write(commit: OrderCommit): number
   /** Resolves when no worker accepts a replaced record any more. */
   publish(commit: OrderCommit): Promise<void>
-  /** Called when the worker has its answer. */
-  committed(commit: OrderCommit): void
   failed(error: unknown): void
 }
 
@@ -67,7 +65,6 @@ export class OrderDesk {
     const answer = this.#attempt(() => ({ kind: 'committed', epoch: this.#port.write(commit) }))
     if (answer.kind === 'committed') await this.#port.publish(commit)
     worker.tell({ type: 'order-answer', id, answer })
-    if (answer.kind === 'committed') this.#port.committed(commit)
     this.#end(turn)
   }
 

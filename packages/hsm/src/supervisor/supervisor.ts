@@ -57,8 +57,8 @@ const NO_CHAINS = encodeChainEnds([])
 interface Unsealed {
   readonly store: SealedStore
   readonly pin: Buffer | undefined
-  /** Names the chains of the workers that start from now on. */
-  bootEpoch: number
+  /** Names the receipt chains of this boot: milliseconds since 1970, made to rise. */
+  readonly bootEpoch: number
 }
 
 /** Opens the store, keeps the workers alive, and writes what orders change. It does no operation itself. */
@@ -92,9 +92,6 @@ export class Supervisor {
       claim: (claim) => this.#claimOrder(claim),
       write: (commit) => this.#write(commit),
       publish: (commit) => this.#publish(commit.floors),
-      committed: (commit) => {
-        if (commit.acceptedEpoch !== undefined) this.#beginNewChains()
-      },
       failed: (error) => {
         options.log(`the sealed store could not be written: ${messageOf(error)}`)
       },
@@ -155,10 +152,12 @@ export class Supervisor {
   async #open(secret: Buffer): Promise<void> {
     const store = this.#openWith(secret)
     for (const end of decodeChainEnds(store.readReceipts() ?? NO_CHAINS)) this.#orphans.set(chainKey(end), end)
-    // A chain of receipts is named by the epoch of its boot: it must never come twice, so it is durable first.
-    store.write({ ...store.state, epoch: store.state.epoch + 1 })
+    // A chain of receipts is named by its boot, which must never come twice: above the last, and above those of a life
+    // of the store that a roll-back has made it forget. The epoch stays: restarts are no way past the roll-back guard.
+    const bootEpoch = Math.max(store.state.lastBoot + 1, Date.now())
+    store.write({ ...store.state, lastBoot: bootEpoch })
     const pin = this.#backend === 'pkcs11' ? secret : undefined
-    const unsealed = { store, pin, bootEpoch: store.state.epoch }
+    const unsealed = { store, pin, bootEpoch }
     this.#unsealed = unsealed
     try {
       await Promise.all(Array.from({ length: this.#workerCount }, () => this.#startWorker(unsealed)))
@@ -219,8 +218,8 @@ export class Supervisor {
   #takeNumber(store: SealedStore): number {
     const spare = this.#spareNumbers.shift()
     if (spare !== undefined) return spare
-    const { epoch, lastWorker } = store.state
-    store.write({ ...store.state, epoch: epoch + 1, lastWorker: lastWorker + 1 })
+    const { lastWorker } = store.state
+    store.write({ ...store.state, lastWorker: lastWorker + 1 })
     return lastWorker + 1
   }
 
@@ -331,16 +330,6 @@ export class Supervisor {
     for (const worker of workers) worker.retiring = true
     await this.#fill()
     for (const worker of workers) worker.tell({ type: 'stop' })
-  }
-
-  /**
-   * After the operator accepted a store that had been rolled back, the epoch of this boot may name chains that the
-   * database has from another life of the store. The new epoch is above all of them.
-   */
-  #beginNewChains(): void {
-    if (this.#unsealed === undefined) return
-    this.#unsealed.bootEpoch = this.#unsealed.store.state.epoch
-    void this.#retire([...this.#workers])
   }
 
   /** What no server was there to take waits for the next start. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JoinAnswer, JoinCommand } from '../../src/contract/join.ts'
 import { answerJoin, verifyJoinRequest } from '../../src/custody/answer-join.ts'
 import { releaseAppSKey } from '../../src/custody/release-app-s-key.ts'
+import type { Change } from '../../src/orders/order.ts'
 import { decodeReceipt } from '../../src/receipts/receipt.ts'
 import { decodeSessionRecord } from '../../src/records/session-record.ts'
 import type { Token } from '../../src/token/token.ts'
@@ -185,10 +186,8 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
     const command = joinCommand(enrolled, 1)
     join(command)
     const policy = { applicationServers: [], networkIsApplicationServer: false, networks: [NET_ID] }
-    const change =
-      action === 'device.set'
-        ? { action, device: enrolled.device.id, replaces: 1, ...policy }
-        : { action, device: enrolled.device.id, replaces: 1 }
+    const reference = enrolled.device.reference(1)
+    const change: Change = action === 'device.set' ? { action, ...reference, ...policy } : { action, ...reference }
     const [newer] = await bench.records(hsm.operator.order([change], [], [enrolled.record]))
     expect(codeOf(() => join(command))).toBe(code)
     if (newer !== undefined) join({ ...command, deviceRecord: newer })
@@ -199,7 +198,7 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
     const kek = await scene.kek('as', AS_ID)
     const command = joinCommand(enrolled, 1, { as: kek })
     join(command)
-    await bench.apply(hsm.operator.order([{ action: 'kek.remove', kek: kek.id, replaces: 1 }], [], [kek.record]))
+    await bench.apply(hsm.operator.order([kek.remove], [], [kek.record]))
     expect(codeOf(() => join(command))).toBe('record_superseded')
     expect(codeOf(() => join(command))).toBe('record_superseded')
     join({ ...command, asKekRecord: as[16].record })

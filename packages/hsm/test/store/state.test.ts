@@ -66,6 +66,7 @@ const storeState: fc.Arbitrary<StoreState> = fc.record({
   kekVersions: mapOf(recipient, uint32),
   lastSequence: mapOf(hexId, sequence),
   lastWorker: uint32,
+  lastBoot: fc.nat(),
   unacknowledged: fc.array(
     fc.record({
       signer: hexId,
@@ -215,6 +216,7 @@ function sample(): StoreState {
     kekVersions: new Map([['as door-sensors', 1]]),
     lastSequence: new Map([[id.toString('hex'), 12]]),
     lastWorker: 4,
+    lastBoot: 1_700_000_000_000,
     unacknowledged: [
       {
         signer: id.toString('hex'),

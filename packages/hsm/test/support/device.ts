@@ -11,7 +11,7 @@ import {
 import { createRequire } from 'node:module'
 import type declared from 'lora-packet'
 import type { JoinCommand } from '../../src/contract/join.ts'
-import type { DeviceAdd } from '../../src/orders/order.ts'
+import type { DeviceAdd, DeviceReference } from '../../src/orders/order.ts'
 import { aesBlock, aesCmac } from '../soft/crypto-oracle.ts'
 import { newId } from './operator.ts'
 
@@ -75,6 +75,11 @@ export class TestDevice {
       networks: [NET_ID],
       ...policy,
     }
+  }
+
+  /** How an order names it. */
+  reference(replaces: number): DeviceReference {
+    return { device: this.id, devEui: this.devEui, joinEui: this.joinEui, replaces }
   }
 
   /** The 23 bytes on air. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AppliedOrder, ApplyOrderCommand } from '../../src/contract/order.ts'
 import type { JoinCommand } from '../../src/contract/join.ts'
-import type { KekSet } from '../../src/orders/order.ts'
+import type { KekRemove, KekSet, PeerChange } from '../../src/orders/order.ts'
 import type { KekKind, KekSize } from '../../src/records/kek-record.ts'
 import { type JoinParameters, NET_ID, PARAMETERS, TestDevice } from './device.ts'
 import { newId, type Operator } from './operator.ts'
@@ -11,6 +11,8 @@ export interface TestKek {
   readonly id: string
   readonly value: Buffer
   readonly record: Buffer
+  /** The change that removes it. */
+  readonly remove: KekRemove
 }
 
 /** A device that the operator enrolled. */
@@ -20,6 +22,11 @@ export interface Enrolled {
 }
 
 export const AS_ID = 'door-sensors'
+
+/** A change that needs neither key nor record. */
+export function plainChange(): PeerChange {
+  return { action: 'peer.disable', peer: newId(), kind: 'as', id: AS_ID }
+}
 
 type Apply = (command: ApplyOrderCommand) => Promise<AppliedOrder>
 
@@ -48,7 +55,9 @@ export class Scene {
     const value = randomBytes(size)
     const change = this.kekSet(kind, recipient, size, owner)
     const [record] = await this.#records(this.operator.order([change], [value]))
-    return { id: change.kek, value, record: present(record) }
+    const { kek: id, label } = change
+    const remove: KekRemove = { action: 'kek.remove', kek: id, kind, recipient, label, replaces: 1 }
+    return { id, value, record: present(record), remove }
   }
 
   kekSet(kind: KekKind, recipient: string, size: KekSize = 16, owner = this.owner): KekSet {

@@ -93,6 +93,7 @@ export const REFUSES_ORDER = {
   order_signature_invalid: true,
   order_for_other_hsm: true,
   order_replayed: true,
+  order_record_mismatch: true,
   order_version_mismatch: true,
   order_record_missing: true,
   label_in_use: true,

@@ -9,6 +9,7 @@ import {
   type KekSet,
   type Order,
   type PeerAdd,
+  type PeerChange,
 } from '@mortise/hsm'
 import type { AdministrationReader, AdoptedChange, Device, Peer } from '../storage/index.ts'
 import { AdministrationError } from './errors.ts'
@@ -74,9 +75,9 @@ class Planner implements OrderPlan {
       case 'peer.add':
         return this.#addPeer(change)
       case 'peer.disable':
-        return this.#disablePeer(change.peer)
+        return this.#disablePeer(change)
       case 'peer.remove':
-        return this.#removePeer(change.peer)
+        return this.#removePeer(change)
       case 'epoch.accept':
         // The supervisor's business: the epoch comes back with every order.
         return
@@ -185,20 +186,22 @@ class Planner implements OrderPlan {
     }
   }
 
-  #disablePeer(peer: string): void {
-    const { peerId } = this.#findPeer(peer)
+  #disablePeer(change: PeerChange): void {
+    const { peerId } = this.#findPeer(change)
     this.#steps.push(() => ({ kind: 'peer-disabled', peerId }))
   }
 
-  #removePeer(peer: string): void {
-    const { peerId } = this.#findPeer(peer)
+  #removePeer(change: PeerChange): void {
+    const { peerId } = this.#findPeer(change)
     this.#peers = this.#peers.filter((known) => !known.peerId.equals(peerId))
     this.#steps.push(() => ({ kind: 'peer-removed', peerId }))
   }
 
-  #findPeer(peer: string): Peer {
+  /** By its id, and under the name that the operator meant. */
+  #findPeer({ peer, kind, id }: PeerChange): Peer {
     const found = this.#peers.find((known) => known.peerId.equals(idOf(peer)))
     if (found === undefined) throw new AdministrationError('peer_unknown', peer)
+    if (found.kind !== kind || found.id !== id) throw new AdministrationError('order_record_mismatch', `${kind} ${id}`)
     return found
   }
 

@@ -44,7 +44,10 @@ test('a history that grew under the random rule still bounds a counter', () => {
   const list = historyOf('random', [5, 700, 9])
   expect(acceptsDevNonce(list, 'counter', 700)).toBe(false)
   expect(acceptsDevNonce(list, 'counter', 701)).toBe(true)
-  const bitmap = historyOf('random', Array.from({ length: 5000 }, (_, i) => i))
+  const bitmap = historyOf(
+    'random',
+    Array.from({ length: 5000 }, (_, i) => i),
+  )
   expect(acceptsDevNonce(bitmap, 'counter', 4999)).toBe(false)
   expect(acceptsDevNonce(bitmap, 'counter', 5000)).toBe(true)
 })

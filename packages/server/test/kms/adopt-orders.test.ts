@@ -8,11 +8,14 @@ import { startHsm, type TestHsm } from '../support/hsm.ts'
 import {
   buildOrder,
   deviceAdd,
+  kekRemove,
   kekSet,
   makeOperator,
   type OrderContent,
   peerAdd,
+  peerChange,
   randomId,
+  referenceTo,
   signAsSubmitted,
 } from '../support/orders.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -98,7 +101,7 @@ describe('a device', () => {
     const before = recordOf(add.device)
     const networks = [parseNetId('00002a')]
     const policy = { applicationServers: [], networkIsApplicationServer: true, networks }
-    await order({ action: 'device.set', device: add.device, replaces: 1, ...policy })
+    await order({ action: 'device.set', ...referenceTo(add), ...policy })
     const after = recordOf(add.device)
     expect(after).toMatchObject({ recordVersion: 2, ...policy })
     expect(after.appKey).toEqual(before.appKey)
@@ -108,7 +111,7 @@ describe('a device', () => {
     const add = deviceAdd(server.owner)
     const again = deviceAdd(server.owner, { devEui: add.devEui })
     await order(add)
-    await order({ action: 'device.remove', device: add.device, replaces: 1 }, again)
+    await order({ action: 'device.remove', ...referenceTo(add) }, again)
     expect((await server.administration.findDevices(add.devEui)).map(({ deviceId }) => deviceId)).toEqual([
       again.device,
     ])
@@ -138,7 +141,7 @@ describe('a KEK', () => {
     const stored = server.storage.administration.findKek(Buffer.from(second.kek, 'hex'))
     expect(decodeKekRecord(stored!.record)).toMatchObject({ label: second.label, kekVersion: 2 })
 
-    await order({ action: 'kek.remove', kek: first.kek, replaces: 1 })
+    await order(kekRemove(first))
     expect((await server.administration.listKeks()).map(({ kekId }) => kekId)).not.toContain(first.kek)
   })
 })
@@ -159,9 +162,9 @@ describe('a peer', () => {
     })
     expect(adoptions).toBe(before + 1)
 
-    await order({ action: 'peer.disable', peer: add.peer })
+    await order(peerChange('peer.disable', add))
     expect(await peerView(add.peer)).toMatchObject({ state: 'disabled' })
-    await order({ action: 'peer.remove', peer: add.peer })
+    await order(peerChange('peer.remove', add))
     expect(await peerView(add.peer)).toBeUndefined()
   })
 
@@ -170,7 +173,7 @@ describe('a peer', () => {
     const add = peerAdd(old.fingerprint, { id: '00002b' })
     const replacement = peerAdd(renewed.fingerprint, { id: '00002b' })
     await server.administration.submitOrder(await nextOrder({ changes: [add], certificates: [old.cert] }))
-    const changes: Change[] = [{ action: 'peer.remove', peer: add.peer }, replacement]
+    const changes: Change[] = [peerChange('peer.remove', add), replacement]
     await server.administration.submitOrder(await nextOrder({ changes, certificates: [renewed.cert] }))
     expect(await peerView(add.peer)).toBeUndefined()
     expect(await peerView(replacement.peer)).toMatchObject({ id: '00002b' })
@@ -237,19 +240,31 @@ describe('an order is refused, and changes nothing:', () => {
     {
       name: 'a device that nobody knows',
       code: 'device_unknown',
-      content: () => ({ changes: [{ action: 'device.set', device: randomId(), replaces: 1, ...policy }] }),
-      twin: () => ({ changes: [{ action: 'device.set', device: known.device.device, replaces: 1, ...policy }] }),
+      content: () => ({
+        changes: [{ action: 'device.set', ...referenceTo(known.device), device: randomId(), ...policy }],
+      }),
+      twin: () => ({ changes: [{ action: 'device.set', ...referenceTo(known.device), ...policy }] }),
     },
     {
       name: 'a version of a device that was replaced',
       code: 'order_version_mismatch',
-      content: () => ({ changes: [{ action: 'device.set', device: known.device.device, replaces: 1, ...policy }] }),
-      twin: () => ({ changes: [{ action: 'device.set', device: known.device.device, replaces: 2, ...policy }] }),
+      content: () => ({ changes: [{ action: 'device.set', ...referenceTo(known.device), ...policy }] }),
+      twin: () => ({ changes: [{ action: 'device.set', ...referenceTo(known.device, 2), ...policy }] }),
+    },
+    {
+      name: 'a device id with the EUIs of another device',
+      code: 'order_record_mismatch',
+      content: () => ({
+        changes: [
+          { action: 'device.set', ...referenceTo(known.device, 3), devEui: deviceAdd(server.owner).devEui, ...policy },
+        ],
+      }),
+      twin: () => ({ changes: [{ action: 'device.set', ...referenceTo(known.device, 3), ...policy }] }),
     },
     {
       name: 'a KEK that nobody knows',
       code: 'kek_unknown',
-      content: () => ({ changes: [{ action: 'kek.remove', kek: randomId(), replaces: 1 }] }),
+      content: () => ({ changes: [kekRemove(kekSet(server.owner))] }),
       twin: () => ({ changes: [kekSet(server.owner)], keys: [KEY] }),
     },
     {
@@ -270,8 +285,8 @@ describe('an order is refused, and changes nothing:', () => {
     {
       name: 'a peer that nobody knows',
       code: 'peer_unknown',
-      content: () => ({ changes: [{ action: 'peer.disable', peer: randomId() }] }),
-      twin: () => ({ changes: [{ action: 'peer.disable', peer: known.peer.peer }] }),
+      content: () => ({ changes: [peerChange('peer.disable', { ...known.peer, peer: randomId() })] }),
+      twin: () => ({ changes: [peerChange('peer.disable', known.peer)] }),
     },
     {
       name: 'a second network server with one NetID',

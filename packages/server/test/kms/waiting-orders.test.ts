@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LocalAdministration } from '../../src/kms/index.ts'
 import { type Storage, StorageError } from '../../src/storage/index.ts'
 import { makeHsm, startHsm, type TestHsm } from '../support/hsm.ts'
-import { buildOrder, deviceAdd, randomId } from '../support/orders.ts'
+import { buildOrder, deviceAdd, peerAdd, peerChange, randomId, referenceTo } from '../support/orders.ts'
 import { openOrCreate, startServer, type TestServer, type TestServerOptions, until } from '../support/server.ts'
 
 let cleanup: AsyncDisposableStack
@@ -95,7 +95,7 @@ describe('an order waits', () => {
     const server = await serve(hsm)
     await server.reached('sealed')
     const add = deviceAdd(server.owner)
-    const unknown: Change = { action: 'device.remove', device: randomId(), replaces: 1 }
+    const unknown: Change = { action: 'device.remove', ...referenceTo(deviceAdd(server.owner)) }
     const first = deviceAdd(server.owner)
     await server.administration.submitOrder(orderOf(hsm, 1, first))
     await server.administration.submitOrder(orderOf(hsm, 2, unknown))
@@ -206,7 +206,7 @@ it('refuses more waiting orders than the limit, and keeps the others', async () 
   const server = await serve(hsm)
   await server.reached('sealed')
   const submit = (sequence: number) => {
-    const changes: Change[] = [{ action: 'peer.disable', peer: randomId() }]
+    const changes: Change[] = [peerChange('peer.disable', peerAdd('00'.repeat(32)))]
     return server.administration.submitOrder(buildOrder(hsm.operator, hsm, { sequence, changes }))
   }
   await expect(submit(1)).rejects.toMatchObject({ code: 'peer_unknown' })

@@ -2,12 +2,15 @@ import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import {
   type Change,
   type DeviceAdd,
+  type DeviceReference,
   envelopeDigest,
+  type KekRemove,
   type KekSet,
   type Order,
   ORDER_FORMAT,
   orderText,
   type PeerAdd,
+  type PeerChange,
   sealEnvelope,
   signerId,
   signOrder,
@@ -115,4 +118,19 @@ export function kekSet(owner: string, change: Partial<KekSet> = {}): KekSet {
 /** A network server with the certificate of this fingerprint. */
 export function peerAdd(certificate: string, change: Partial<PeerAdd> = {}): PeerAdd {
   return { action: 'peer.add', peer: randomId(), kind: 'ns', id: '000013', protocol: '1.0', certificate, ...change }
+}
+
+/** How an order names a device that was added. */
+export function referenceTo({ device, devEui, joinEui }: DeviceAdd, replaces = 1): DeviceReference {
+  return { device, devEui, joinEui, replaces }
+}
+
+/** How an order names a KEK that was set. */
+export function kekRemove({ kek, kind, recipient, label }: KekSet, replaces = 1): KekRemove {
+  return { action: 'kek.remove', kek, kind, recipient, label, replaces }
+}
+
+/** How an order names a peer that was added. */
+export function peerChange(action: PeerChange['action'], { peer, kind, id }: PeerAdd): PeerChange {
+  return { action, peer, kind, id }
 }

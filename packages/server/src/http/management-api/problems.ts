@@ -37,6 +37,7 @@ export const PROBLEMS = {
   order_replayed: [409, 'The order, or a later one, was carried out before'],
   order_sequence_taken: [409, 'The sequence number is not above that of the order before'],
   order_sequence_gap: [409, 'The sequence number is too far above that of the order before'],
+  order_record_mismatch: [409, 'The order names a record by another name'],
   order_version_mismatch: [409, 'The order replaces another version of a record'],
   order_record_missing: [409, 'A record that the order changes is not there'],
   order_epoch_too_low: [409, 'The accepted epoch is below the one that the database knows'],
