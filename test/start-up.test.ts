@@ -47,10 +47,30 @@ describe('serve does not start', () => {
     const database = join(installation.data, 'mortise.db')
     copyFileSync(database, `${database}.good`)
     for (const [spoil, message] of [
-      [() => flip(database, 0, 16), /corrupt|not a database/],
-      [() => flip(database, 4096, 2000), /corrupt|malformed|damaged/],
-      [() => truncateSync(database, 5000), /corrupt|malformed|damaged/],
-      [() => newerVersion(database), /newer/],
+      [
+        () => {
+          flip(database, 0, 16)
+        },
+        /corrupt|not a database/,
+      ],
+      [
+        () => {
+          flip(database, 4096, 2000)
+        },
+        /corrupt|malformed|damaged/,
+      ],
+      [
+        () => {
+          truncateSync(database, 5000)
+        },
+        /corrupt|malformed|damaged/,
+      ],
+      [
+        () => {
+          newerVersion(database)
+        },
+        /newer/,
+      ],
     ] as const) {
       spoil()
       expect(await failsToServe(installation)).toMatch(message)
@@ -85,7 +105,7 @@ describe.each(BACKENDS)('the HSM process, %s', (backend) => {
     await installation.serve()
   })
 
-  test('refuses a store that is older than the database knows', async () => {
+  test('refuses a store that is older than the database knows, after any number of starts, until the operator accepts it', async () => {
     await using installation = await Installation.create(backend)
     const hsm = join(installation.data, 'hsm')
     cpSync(hsm, join(installation.root, 'old'), { recursive: true })
@@ -94,10 +114,16 @@ describe.each(BACKENDS)('the HSM process, %s', (backend) => {
     await first.kill('SIGTERM')
     rmSync(hsm, { recursive: true })
     cpSync(join(installation.root, 'old'), hsm, { recursive: true })
+    for (let start = 0; start < 3; start++) {
+      const server = installation.start('serve', ...installation.secretOption(), ...SERVE)
+      await expect.poll(() => server.output, { timeout: 15_000 }).toMatch(/rolled.back/)
+      await server.kill('SIGTERM')
+    }
     const server = installation.start('serve', ...installation.secretOption(), ...SERVE)
     await expect.poll(() => server.output, { timeout: 15_000 }).toMatch(/rolled.back/)
-    const status = (await installation.json('status')) as { hsm: { state: string } }
-    expect(status.hsm.state).toBe('rolled-back')
+    expect((await installation.json('status')) as object).toMatchObject({ hsm: { state: 'rolled-back' } })
+    await installation.mortise('accept-rollback', '--yes')
+    await server.ready(installation)
   })
 
   test('that starts sealed makes the server wait, and serves after `mortise unseal`', async () => {

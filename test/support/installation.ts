@@ -42,8 +42,10 @@ export class Installation implements AsyncDisposable {
 
   /** `mortise init` has been run. */
   static async create(backend: Backend = 'soft'): Promise<Installation> {
-    const installation = new Installation(backend)
+    await using cleanup = new AsyncDisposableStack()
+    const installation = cleanup.use(new Installation(backend))
     await installation.mortise('init', ...installation.#initOptions(), '--yes')
+    cleanup.move()
     return installation
   }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { registerAcceptRollback } from './commands/accept-rollback.ts'
 import { registerApiKey } from './commands/api-key.ts'
 import { registerDemo } from './commands/demo.ts'
 import { registerDevice } from './commands/device.ts'
@@ -21,5 +22,6 @@ export function registerCommands(program: Command): void {
   registerKek(program)
   registerDevice(program)
   registerApiKey(program)
+  registerAcceptRollback(program)
   registerDemo(program)
 }

@@ -117,10 +117,42 @@ describe('an installation', () => {
     expect((await mortise(at('device', 'show', '0004a30b001c0531'))).stderr).toContain('there is no device')
   })
 
-  test('refuses to set one list of a device without the other', async () => {
-    const { code, stderr } = await mortise(at('device', 'set', DEV_EUI, '--as', 'a'))
+  test('sets one list of a device and leaves the other; `--as network` is the network itself', async () => {
+    const devEui = '0004a30b001c0533'
+    await json(
+      at(
+        'device',
+        'add',
+        '--dev-eui',
+        devEui,
+        '--join-eui',
+        '70b3d57ed0000a02',
+        '--mac-version',
+        '1.0.4',
+        '--generate',
+        '--as',
+        'a',
+        '--network',
+        '000013',
+      ),
+    )
+    const show = () => json(at('device', 'show', devEui))
+    await json(at('device', 'set', devEui, '--network', '600002'))
+    expect(await show()).toMatchObject({
+      applicationServers: ['a'],
+      networks: ['600002'],
+      networkIsApplicationServer: false,
+    })
+    await json(at('device', 'set', devEui, '--as', 'network'))
+    expect(await show()).toMatchObject({
+      applicationServers: [],
+      networks: ['600002'],
+      networkIsApplicationServer: true,
+    })
+    const { code, stderr } = await mortise(at('device', 'set', devEui))
     expect(code).toBe(2)
-    expect(stderr).toContain('say both')
+    expect(stderr).toContain('say what to change')
+    await json(at('device', 'remove', devEui))
   })
 
   test('refuses a device that is there already', async () => {
@@ -153,7 +185,7 @@ describe('an installation', () => {
 
   test('lists peers and KEKs, disables, removes', async () => {
     expect(await json(at('peer', 'list'))).toMatchObject([
-      { kind: 'ns', id: '000013', state: 'active', protocol: '1.1' },
+      { kind: 'ns', id: '000013', state: 'active', protocol: '1.0' },
     ])
     expect(await json<OrderReport>(at('peer', 'disable', '000013'))).toMatchObject({ state: 'adopted' })
     expect(await json(at('peer', 'show', 'ns:000013'))).toMatchObject({ state: 'disabled' })

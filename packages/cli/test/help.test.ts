@@ -38,6 +38,7 @@ const CONTRACT = [
   'device show',
   'device set',
   'device remove',
+  'accept-rollback',
   'api-key create',
   'api-key list',
   'api-key show',

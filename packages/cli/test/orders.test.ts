@@ -90,7 +90,7 @@ describe('orders', () => {
       submitOrder,
       status: async () => ({
         ...(await administration.status()),
-        hsm: { state: 'ready' as const, lastSequence: 0, importKeyThumbprint },
+        hsm: { state: 'ready' as const, lastSequence: 0, knownEpoch: 1, importKeyThumbprint },
       }),
     })
     const deceived = new OrderDesk(showing('00'.repeat(32)), operator)

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { hsmStatus, readSecretLine, unseal as unsealHsm } from '@mortise/hsm'
 import { dataDirectory } from '@mortise/server'
-import { refuseWithoutInstallation } from '../administration.ts'
 import { CliError, errorCode, usageError } from '../errors.ts'
 import { asPath, type DataOptions, examples, withJson } from '../options.ts'
 import { report } from '../output.ts'
@@ -22,7 +21,6 @@ export function registerUnseal(program: Command): void {
 }
 
 async function unseal(options: UnsealOptions): Promise<void> {
-  refuseWithoutInstallation(options.data)
   const socket = dataDirectory(options.data).custodianSocket
   const before = await reach(() => hsmStatus(socket), options.data)
   if (before.state === 'unsealed') {

@@ -218,6 +218,11 @@ function main(): void {
       }
     } else if (message.type === 'connection') {
       if (handle instanceof Socket) worker?.connect(handle)
+      else {
+        // The client was gone before the connection got here: the supervisor counts it as come and gone.
+        send({ type: 'connection-opened' })
+        send({ type: 'connection-closed' })
+      }
     } else {
       worker?.receive(message)
     }

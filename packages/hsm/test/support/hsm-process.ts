@@ -82,10 +82,10 @@ export class HsmProcess implements AsyncDisposable {
   }
 
   /** A connection with free choice of every byte. */
-  async rawConnection(knownEpoch: number | undefined = 0): Promise<RawConnection> {
+  async rawConnection(knownEpoch: number | 'no hello' = 0): Promise<RawConnection> {
     const raw = await RawConnection.open(this.serverSocket)
     this.#closables.push(raw)
-    if (knownEpoch !== undefined) await raw.ask(FRAME.hello, encodeHello({ knownEpoch }))
+    if (knownEpoch !== 'no hello') await raw.ask(FRAME.hello, encodeHello({ knownEpoch }))
     return raw
   }
 
@@ -170,6 +170,10 @@ export class RawConnection {
   ask(type: number, payload: Buffer): Promise<Frame> {
     const id = this.#nextId++
     return new Promise((resolve) => {
+      if (this.closed) {
+        resolve(CLOSED)
+        return
+      }
       this.#waiting.set(id, resolve)
       this.write(encodeFrame(type as FrameType, id, payload))
     })

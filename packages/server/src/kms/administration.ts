@@ -71,6 +71,8 @@ export interface HsmView {
   readonly importKeyThumbprint?: string | undefined
   /** Highest sequence number that the HSM has carried out for the operator key; 0 when unknown. */
   readonly lastSequence: number
+  /** Highest epoch of the store that the database has seen; a store below it has been rolled back. */
+  readonly knownEpoch: number
 }
 
 export interface ServerStatus {

@@ -139,16 +139,18 @@ export class LocalAdministration implements Administration {
   #hsmView(): HsmView {
     const state = this.#hsm?.state ?? 'stopped'
     const welcome = this.#hsm?.welcome
-    if (welcome === undefined) return { state, lastSequence: 0 }
+    const knownEpoch = this.#storage.hsmEpoch()
+    if (welcome === undefined) return { state, lastSequence: 0, knownEpoch }
     return {
       state,
       hsmId: welcome.hsmId.toString('hex'),
       backend: welcome.backend,
       // A welcome is as old as its connection; an epoch that rose since then is in the database.
-      epoch: state === 'rolled-back' ? welcome.epoch : Math.max(welcome.epoch, this.#storage.hsmEpoch()),
+      epoch: state === 'rolled-back' ? welcome.epoch : Math.max(welcome.epoch, knownEpoch),
       workers: welcome.workers,
       importKeyThumbprint: createHash('sha256').update(welcome.importPublicKey).digest('hex'),
       lastSequence: welcome.lastSequence,
+      knownEpoch,
     }
   }
 

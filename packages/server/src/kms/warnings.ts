@@ -19,7 +19,9 @@ export function warningsOf({ hsmState, obstacle, peers, nowMs }: WarningFacts): 
   const warnings: string[] = []
   if (hsmState === 'sealed') warnings.push('The HSM is sealed: no device can join. Open it with `mortise unseal`.')
   if (hsmState === 'rolled-back')
-    warnings.push('The key store is older than the database: no device can join until the operator accepts it.')
+    warnings.push(
+      'The key store is older than the database: no device can join until the operator says `mortise accept-rollback`.',
+    )
   if (obstacle !== undefined) warnings.push(`An order waits because of ${obstacle.message}.`)
   return [...warnings, ...expiryWarnings(peers, nowMs)]
 }

@@ -122,6 +122,7 @@ const hsmView = z.object({
   workers: count.optional(),
   importKeyThumbprint: sha256.optional(),
   lastSequence: count,
+  knownEpoch: count,
 })
 
 export const serverStatus = z.object({
