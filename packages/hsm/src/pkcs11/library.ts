@@ -129,6 +129,9 @@ function boundedCount(count: NativeMemory, limit: number): number {
   return value
 }
 
+/** koffi unmaps a library when its object is collected, and the next call would jump into nothing: kept for ever. */
+const loadedModules: object[] = []
+
 function functionListOf(path: string): bigint {
   // A bare name would be looked for wherever the environment says.
   if (!isAbsolute(path)) throw new HsmError('token_failed', `PKCS #11 module ${path}: give its absolute path`)
@@ -141,7 +144,9 @@ function functionListOf(path: string): bigint {
   }
   const list = new NativeMemory(8)
   try {
-    const getFunctionList = loadKoffi().load(path).func('C_GetFunctionList', 'ulong', ['void *']) as NativeFunction
+    const module = loadKoffi().load(path)
+    loadedModules.push(module)
+    const getFunctionList = module.func('C_GetFunctionList', 'ulong', ['void *']) as NativeFunction
     const rv = getFunctionList(list.address)
     if (rv !== CKR.OK) throw new Pkcs11Error('C_GetFunctionList', rv)
   } catch (cause) {

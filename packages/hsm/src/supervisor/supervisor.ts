@@ -246,6 +246,8 @@ export class Supervisor {
     if (!worker.served) this.#spareNumbers.push(worker.number)
     else if (!worker.chainClosed) this.#orphan(worker.chainEnd())
     if (this.#stopping || this.#unsealed === undefined) return
+    if (worker.signal !== undefined)
+      this.#options.log(`worker ${worker.number} ended by ${worker.signal}; another one takes its place`)
     if (!worker.retiring) void this.#fill()
   }
 

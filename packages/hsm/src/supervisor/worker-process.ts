@@ -33,6 +33,7 @@ export class WorkerProcess {
   /** Connections on their way to the worker, in order. */
   readonly #handedOver: Socket[] = []
   #closed = false
+  #signal: string | undefined
 
   constructor(start: WorkerStart, events: WorkerEvents) {
     this.number = start.worker
@@ -48,8 +49,9 @@ export class WorkerProcess {
       events.onMessage(this, message)
     })
     // 'close' comes after the pipes have been read to their end: no receipt is missed.
-    this.#child.on('close', () => {
+    this.#child.on('close', (_code, signal) => {
       this.#closed = true
+      this.#signal = signal ?? undefined
       // It died before it took them: the client sees closed connections at once, and comes again.
       for (const socket of this.#handedOver) socket.destroy()
       events.onClosed(this)
@@ -65,6 +67,11 @@ export class WorkerProcess {
   /** Whether it ever came to serve: before, it can have made no receipt. */
   get served(): boolean {
     return this.#served
+  }
+
+  /** The signal that ended it, if one did. */
+  get signal(): string | undefined {
+    return this.#signal
   }
 
   get closed(): boolean {
