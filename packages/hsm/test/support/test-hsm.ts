@@ -2,7 +2,6 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import koffi from 'koffi'
 import { type BackendChoice, type CreatedHsm, createHsm } from '../../src/ceremony/create-hsm.ts'
 import { SealedStore } from '../../src/supervisor/sealed-store.ts'
 import type { StoreState } from '../../src/store/state.ts'
@@ -13,12 +12,6 @@ export const BACKENDS = ['soft', 'pkcs11'] as const
 export type BackendName = (typeof BACKENDS)[number]
 
 const PASSPHRASE = 'correct horse battery staple'
-
-/**
- * The PKCS #11 library object of koffi, which unloads the library when it is collected, while functions of it are still
- * bound: src/pkcs11/library.ts does not hold it.
- */
-const held = new Set<unknown>()
 
 /** An HSM as `mortise init` makes it, in a directory of its own, on either back end. */
 export class TestHsm {
@@ -41,7 +34,6 @@ export class TestHsm {
     this.recoveryFile = join(this.root, 'recovery')
     this.recoveryKeyFile = join(this.root, 'recovery-key')
     this.#softHsm = backend === 'pkcs11' ? createSoftHsm() : undefined
-    if (this.#softHsm !== undefined) held.add(koffi.load(this.#softHsm.module))
     writeFileSync(this.secretFile, `${this.secret().toString()}\n`, { mode: 0o600 })
     const { privateKey, publicKey } = generateKeyPairSync('ed25519')
     this.operatorKey = privateKey
