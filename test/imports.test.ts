@@ -12,7 +12,8 @@ const WORKSPACES: Record<string, readonly string[]> = {
   'backend-interfaces': ['lorawan'],
   hsm: ['lorawan'],
   'application-server': ['lorawan', 'backend-interfaces'],
-  simulator: ['lorawan', 'backend-interfaces'],
+  // The simulator plays the owner's side too, with the library that owners use.
+  simulator: ['lorawan', 'backend-interfaces', 'application-server'],
   server: ['lorawan', 'backend-interfaces', 'hsm'],
   cli: ['lorawan', 'backend-interfaces', 'hsm', 'server', 'application-server', 'simulator'],
 }

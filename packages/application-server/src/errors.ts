@@ -17,7 +17,6 @@ import type { FailureCode } from '@mortise/backend-interfaces'
  * - `f_cnt_replayed`: an uplink that is not newer than the last one.
  * - `f_cnt_exhausted`: the counter has reached 2^32-1; the device must join again.
  * - `payload_size`: more than a frame can carry.
- * - `session_unknown`: the device has no session here.
  */
 export type ApplicationServerErrorCode =
   | 'kek_size'
@@ -36,7 +35,6 @@ export type ApplicationServerErrorCode =
   | 'f_cnt_replayed'
   | 'f_cnt_exhausted'
   | 'payload_size'
-  | 'session_unknown'
 
 export interface ApplicationServerErrorOptions extends ErrorOptions {
   readonly resultCode?: FailureCode

@@ -2,7 +2,6 @@ export { AppSKey } from './app-s-key.ts'
 export { AppSKeyClient, type AppSKeyClientOptions, type SessionReference } from './app-s-key-client.ts'
 export { ApplicationServerError, type ApplicationServerErrorCode } from './errors.ts'
 export { KekRing } from './kek-ring.ts'
-export { APPLICATION_SERVER_MAIN } from './main-url.ts'
 export { cryptPayload, type PayloadContext } from './payload.ts'
 export { Secret } from './secret.ts'
 export {

@@ -1,20 +1,18 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
-  createClient,
+  type AppSKeyAns,
+  type AppSKeyReqToSend,
   encodeAppSKeyAns,
+  encodeAppSKeyReq,
   encodeFailure,
   type KeyEnvelope,
+  parseAppSKeyAns,
   parseAppSKeyReq,
   parseMessage,
 } from '@mortise/backend-interfaces'
 import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { AppSKeyClient, KekRing } from '../src/index.ts'
-import { makeCertificates } from './certificates.ts'
 import { codeOf } from './errors.ts'
-import { startJoinServer, type TestJoinServer } from './join-server.ts'
 import { wrap } from './key-wrap.ts'
 
 const KEK = Buffer.alloc(16, 0x4b)
@@ -30,46 +28,34 @@ const GOOD = {
   appSKey: { kekLabel: 'as-1', aesKey: wrap(KEK, APP_S_KEY) } as KeyEnvelope,
 }
 
-let dir: string
-let joinServer: TestJoinServer
 /** What the join server answers, and what it was asked. */
 let outcome: typeof GOOD | 'refuse'
 let asked: string
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'mortise-as-'))
-  await makeCertificates(dir)
-  joinServer = await startJoinServer(dir, (body) => {
-    asked = body.toString()
-    const message = parseMessage(body)
-    if (message.kind !== 'message') throw new Error(message.kind)
-    const request = parseAppSKeyReq(message.header, message.members)
-    if (outcome === 'refuse') return encodeFailure(request.header, 'ActivationDisallowed', 'not your device')
-    return encodeAppSKeyAns(request.header, outcome)
-  })
-})
-
-afterAll(async () => {
-  await joinServer[Symbol.asyncDispose]()
-  await rm(dir, { recursive: true })
-})
 
 beforeEach(() => {
   outcome = GOOD
 })
 
+/** The far end of the Backend Interfaces, over the messages as they travel; TLS and HTTP have their own tests. */
+const joinServer = {
+  appSKeyReq: (request: AppSKeyReqToSend): Promise<AppSKeyAns> => {
+    asked = encodeAppSKeyReq(request, 1)
+    return Promise.resolve(parseAppSKeyAns(Buffer.from(answerTo(asked))))
+  },
+}
+
+function answerTo(body: string): string {
+  const message = parseMessage(Buffer.from(body))
+  if (message.kind !== 'message') throw new Error(message.kind)
+  const request = parseAppSKeyReq(message.header, message.members)
+  if (outcome === 'refuse') return encodeFailure(request.header, 'ActivationDisallowed', 'not your device')
+  return encodeAppSKeyAns(request.header, outcome)
+}
+
 async function fetchAppSKey(): Promise<string> {
-  const file = (name: string) => readFile(join(dir, name))
-  await using client = createClient({
-    url: joinServer.url,
-    ca: await file('ca.crt'),
-    cert: await file('client.crt'),
-    key: await file('client.key'),
-    timeoutMs: 5000,
-  })
   using kekRing = new KekRing()
   kekRing.add('as-1', KEK)
-  const appSKeyClient = new AppSKeyClient({ joinServer: client, kekRing, asId: 'as.example', protocolVersion: '1.0' })
+  const appSKeyClient = new AppSKeyClient({ joinServer, kekRing, asId: 'as.example', protocolVersion: '1.0' })
   const appSKey = await appSKeyClient.fetchAppSKey(SESSION)
   return appSKey.use((bytes) => Buffer.from(bytes).toString('hex'))
 }

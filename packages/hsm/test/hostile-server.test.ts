@@ -292,7 +292,7 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
   })
 
   describe('and the sessions', () => {
-    test('of another device, and from before a change of owner', async () => {
+    test('of another device, and one of its own making', async () => {
       const foreign = await session(device11, 16)
       expect(await release(device, foreign, as.record)).toBe('session_of_other_device')
       expect(await release(device11, foreign, as.record)).toBe('accepted')

@@ -2,7 +2,7 @@ export { CommandError, CommandProcess, type CommandProcessOptions } from './comm
 export { type DevAddrBlock, devAddrBlock } from './dev-addr.ts'
 export { Device, type Downlink, type UplinkOptions } from './device.ts'
 export { DeviceError, type DeviceErrorCode } from './device-error.ts'
-export { NETWORK_SERVER_MAIN, SECURE_ELEMENT_MAIN } from './main-urls.ts'
+export { APPLICATION_SERVER_MAIN, NETWORK_SERVER_MAIN, SECURE_ELEMENT_MAIN } from './main-urls.ts'
 export { Members, MembersError, type MembersErrorCode } from './members.ts'
 export {
   type Activation,

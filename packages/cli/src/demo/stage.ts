@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { APPLICATION_SERVER_MAIN } from '@mortise/application-server'
 import { type DataDirectory, dataDirectory } from '@mortise/server'
-import { CommandProcess, NETWORK_SERVER_MAIN, SecureElementProcess } from '@mortise/simulator'
+import { APPLICATION_SERVER_MAIN, CommandProcess, NETWORK_SERVER_MAIN, SecureElementProcess } from '@mortise/simulator'
 import { DemoError, type Narrator } from './narrator.ts'
 
 const MORTISE = fileURLToPath(new URL('../../bin/mortise', import.meta.url))

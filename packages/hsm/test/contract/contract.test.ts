@@ -6,7 +6,7 @@ import {
   encodeReleaseAppSKey,
   encodeReleasedAppSKey,
 } from '../../src/contract/app-s-key.ts'
-import { encodeFrame, FRAME, type FrameType, FrameSplitter } from '../../src/contract/frames.ts'
+import { encodeFrame, FRAME, FrameSplitter } from '../../src/contract/frames.ts'
 import {
   decodeJoinAnswer,
   decodeJoinCommand,

@@ -10,15 +10,12 @@
  * Bytes are hexadecimal text.
  */
 import { parseArgs } from 'node:util'
+import { type AppSKey, AppSKeyClient, type KekRing, Session } from '@mortise/application-server'
 import { bytesToHex, type DevEui, parseDevAddr, parseDevEui, parseJoinEui } from '@mortise/lorawan'
-import type { AppSKey } from './app-s-key.ts'
-import { AppSKeyClient } from './app-s-key-client.ts'
 import { readApplicationServerConfig } from './application-server-config.ts'
 import { serveCommands } from './command-loop.ts'
-import { ApplicationServerError } from './errors.ts'
-import type { KekRing } from './kek-ring.ts'
+import { CommandError } from './command-process.ts'
 import type { Members } from './members.ts'
-import { Session } from './session.ts'
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
 if (values.config === undefined) throw new Error('Say which configuration to use: --config FILE')
@@ -67,6 +64,6 @@ async function fetchAppSKey(client: AppSKeyClient, devEui: DevEui, members: Memb
 
 function sessionOf(members: Members): Session {
   const session = sessions.get(parseDevEui(members.text('devEui')))
-  if (session === undefined) throw new ApplicationServerError('session_unknown', 'The device has no session here.')
+  if (session === undefined) throw new CommandError('session_unknown', 'The device has no session here.')
   return session
 }

@@ -11,7 +11,7 @@ import { APPLICATION_SERVER_MAIN } from '../src/index.ts'
 import { makeCertificates } from './certificates.ts'
 import { startJoinServer, type TestJoinServer } from './join-server.ts'
 import { wrap } from './key-wrap.ts'
-import { oracleCrypt } from './lora-packet.ts'
+import { highBytes, loraPacket } from './lora-packet.ts'
 
 const KEK = Buffer.from('4b4a494847464544434241403f3e3d3c', 'hex')
 const APP_S_KEY = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
@@ -62,8 +62,17 @@ afterAll(async () => {
   await rm(dir, { recursive: true })
 })
 
+/** "door open" as lora-packet encrypts it. */
 function frmPayload(direction: 'up' | 'down', fCnt: number): string {
-  return oracleCrypt({ direction, devAddr: DEV_ADDR, fCnt, fPort: 2, appSKey: APP_S_KEY }, Buffer.from('door open'))
+  const fields = {
+    MType: direction === 'up' ? 'Unconfirmed Data Up' : 'Unconfirmed Data Down',
+    DevAddr: Buffer.from(DEV_ADDR, 'hex'),
+    FCnt: fCnt % 0x10000,
+    FPort: 2,
+    payload: 'door open',
+  }
+  const packet = loraPacket.fromFields(fields, APP_S_KEY, APP_S_KEY, undefined, highBytes(fCnt))
+  return packet.FRMPayload?.toString('hex') ?? ''
 }
 
 function start() {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { KekRing } from '@mortise/application-server'
 import { type BackendInterfacesClient, createClient, isProtocolVersion } from '@mortise/backend-interfaces'
-import { KekRing } from './kek-ring.ts'
 import { readKeyFile, readSecretFile } from './key-file.ts'
 import { Members, MembersError } from './members.ts'
 
