@@ -215,12 +215,15 @@ function commitBatches(make: () => StorageUnderTest): void {
     expect(under.receipts()).toEqual(receipts)
   })
 
-  test('a receipt that comes again stays as it was', async () => {
+  test('a receipt that comes again is there once; another one in its place, of a forked chain, is kept beside it', async () => {
     using under = make()
-    const [first, again] = [newReceipt(500_000), newReceipt(500_000)]
+    const [first, fork] = [newReceipt(500_000), newReceipt(500_000)]
     await under.storage.joins.commit([{ receipt: first }])
-    await under.storage.joins.commit([{ receipt: again }])
+    await under.storage.joins.commit([{ receipt: first }])
     expect(under.receipts()).toEqual([first])
+    await under.storage.joins.commit([{ receipt: fork }])
+    expect(under.receipts()).toHaveLength(2)
+    expect(under.receipts()).toEqual(expect.arrayContaining([first, fork]))
   })
 
   test('when the database refuses one item, nothing of the batch is kept and every call hears of it', async () => {

@@ -108,7 +108,9 @@ CREATE TABLE receipt (
   worker INTEGER NOT NULL,
   sequence INTEGER NOT NULL,
   body BLOB NOT NULL,
-  PRIMARY KEY (boot_epoch, worker, sequence)
+  -- The body is part of the key: the same receipt once more changes nothing, and a second one in its place, which would
+  -- be a forked chain, is kept beside it for the auditor.
+  PRIMARY KEY (boot_epoch, worker, sequence, body)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE receipt_head (
@@ -118,7 +120,7 @@ CREATE TABLE receipt_head (
   closing INTEGER NOT NULL CHECK (closing IN (0, 1)),
   hash BLOB NOT NULL CHECK (length(hash) = 32),
   signature BLOB NOT NULL CHECK (length(signature) = 64),
-  PRIMARY KEY (boot_epoch, worker, sequence, closing)
+  PRIMARY KEY (boot_epoch, worker, sequence, closing, hash)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE stored_order (
