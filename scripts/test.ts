@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -56,7 +56,8 @@ function fail(message: string): never {
 }
 
 function runTests(): void {
-  const report = join(mkdtempSync(join(tmpdir(), 'mortise-test-')), 'report.json')
+  const directory = mkdtempSync(join(tmpdir(), 'mortise-test-'))
+  const report = join(directory, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   const status = run(process.execPath, [
     'node_modules/vitest/vitest.mjs',
@@ -74,6 +75,7 @@ function runTests(): void {
     numTotalTests: number
     success: boolean
   }
+  rmSync(directory, { recursive: true })
   if (numTotalTests === 0) fail('no test was run')
   // A file that cannot be loaded has no tests to fail, but the run has failed all the same.
   const failed = numFailedTests === 0 && !success ? 1 : numFailedTests

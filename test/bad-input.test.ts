@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesToHex } from '@mortise/lorawan'
@@ -259,6 +260,21 @@ describe('Backend Interfaces listener: joins', () => {
     await expectStillJoins()
   })
 
+  test('a device whose record has a flipped bit in the database; with the bit back in place it joins', async () => {
+    const { device } = await enrolDevice(installation, '1.0.3')
+    const { devEui } = device.identity
+    const join = async () => {
+      const request = await validJoinReq({ PHYPayload: bytesToHex(await device.joinRequest()), DevEUI: devEui })
+      return resultOf(await post(JSON.stringify(request)))
+    }
+    for (const offset of [20, 60, 120]) {
+      flipRecordBit(devEui, offset)
+      expect(['JoinReqFailed', 'NoRoamingAgreement']).toContain(await join())
+      flipRecordBit(devEui, offset)
+      expect(await join()).toBe('Success')
+    }
+  })
+
   test('the same new join twice at once: one answer', async () => {
     const body = JSON.stringify(await validJoinReq())
     const answers = await Promise.all(Array.from({ length: 8 }, () => post(body)))
@@ -266,6 +282,16 @@ describe('Backend Interfaces listener: joins', () => {
     expect(resultOf(answers[0]!)).toBe('Success')
   })
 })
+
+/** What somebody with write access to the database may do. */
+function flipRecordBit(devEui: string, offset: number): void {
+  const database = new DatabaseSync(join(installation.data, 'mortise.db'))
+  const row = database.prepare('SELECT id, record FROM key_set WHERE dev_eui = ?').get(Buffer.from(devEui, 'hex'))
+  const record = Buffer.from(row!['record'] as Uint8Array)
+  record.writeUInt8(record.readUInt8(offset) ^ 1, offset)
+  database.prepare('UPDATE key_set SET record = ? WHERE id = ?').run(record, row!['id']!)
+  database.close()
+}
 
 /** A certificate made by OpenSSL, outside Mortise. */
 function selfSigned(name: string, days: number): string {

@@ -50,7 +50,7 @@ describe.each(BACKENDS)('kill -9, %s', (backend) => {
     const boundary = descendantsOf(server.pid).filter(isTrustBoundary)
     await network[Symbol.asyncDispose]()
     await server.kill('SIGKILL')
-    await expect.poll(() => boundary.filter(({ pid }) => isRunning(pid)), { timeout: 5000 }).toEqual([])
+    await expect.poll(() => boundary.filter(({ pid }) => isRunning(pid)), { timeout: 20_000 }).toEqual([])
     server = await installation.serve()
     network = networkServer(server, directory)
     joinNonces.push(await joinSoon(network, enrolled))

@@ -23,8 +23,7 @@ export {
 export { MessageError } from './message-error.ts'
 export { type AppSKeyAns, type FailureAns, type JoinAns, parseAppSKeyAns, parseJoinAns } from './parse-answer.ts'
 export {
-  MAX_SENDER_ID_LENGTH,
-  MAX_TOKEN_BYTES,
+  isRequestType,
   normalizeSenderId,
   type ParsedMessage,
   type PartialHeader,

@@ -8,10 +8,10 @@ import { isAbsent, readHex, readHexOf, readUnsigned, withoutHexPrefix } from './
 export type RequestType = 'JoinReq' | 'AppSKeyReq'
 
 /** An AS-ID is an ASCII string (TS002 1.0 §22.3); this bounds it, in characters. */
-export const MAX_SENDER_ID_LENGTH = 256
+const MAX_SENDER_ID_LENGTH = 256
 
 /** SenderToken and ReceiverToken are opaque; this bounds them, in bytes. */
-export const MAX_TOKEN_BYTES = 64
+const MAX_TOKEN_BYTES = 64
 
 /** As much of a request's header as could be read: enough to address a refusal. */
 export interface PartialHeader {
@@ -134,7 +134,8 @@ function checkHeader(header: PartialHeader, members: Members): ParsedMessage {
   }
 }
 
-function isRequestType(type: string | undefined): type is RequestType {
+/** Whether a MessageType is one that is served. */
+export function isRequestType(type: string | undefined): type is RequestType {
   return type !== undefined && REQUEST_TYPES.has(type)
 }
 
@@ -155,8 +156,7 @@ function readToken(value: unknown): string | undefined {
   return digits.length <= 2 * MAX_TOKEN_BYTES ? digits : undefined
 }
 
-/** Nothing to address an answer to: the one case for HTTP 400. */
-/** Without a message type there is nothing to answer in kind; what else was legible is echoed. */
+/** The one case for HTTP 400: without a message type there is nothing to answer in kind. What was legible is echoed. */
 function unreadable(
   description: string,
   header: PartialHeader = { protocolVersion: HIGHEST_PROTOCOL_VERSION },

@@ -44,4 +44,9 @@ function usageFailure(error: CommanderError): Error {
   return usageError(error.message.replace(/^error: /, ''), 'add --help to the command to see what it takes')
 }
 
+// `mortise device list | head` has read enough: the rest is nobody's business, and no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 process.exitCode = await run(process.argv.slice(2))

@@ -91,11 +91,6 @@ export function joinEuiFromWire(bytes: Uint8Array): JoinEui {
   return joinEuiFromBytes(bytes.toReversed())
 }
 
-/** From 8 big-endian bytes; an NSID never goes on air. @throws {IdentifierError} `identifier_malformed` */
-export function nsIdFromBytes(bytes: Uint8Array): NsId {
-  return hexOfSize('NSID', EUI64_SIZE, bytes) as NsId
-}
-
 /** 3 bytes, big-endian. */
 export function netIdToBytes(netId: NetId): Uint8Array {
   return hexToBytes(netId)

@@ -16,7 +16,6 @@ import {
   netIdFromWire,
   netIdToBytes,
   netIdToWire,
-  nsIdFromBytes,
   parseDevAddr,
   parseDevEui,
   parseJoinEui,
@@ -110,11 +109,6 @@ describeByteForm({
   toWire: devAddrToWire,
   fromBytes: devAddrFromBytes,
   fromWire: devAddrFromWire,
-})
-
-test('an NSID has 8 big-endian bytes', () => {
-  expect(nsIdFromBytes(Uint8Array.of(0x70, 0xb3, 0xd5, 0x7e, 0xd0, 0, 0, 1))).toBe('70b3d57ed0000001')
-  expect(codeThrownBy(() => nsIdFromBytes(new Uint8Array(7)))).toBe('identifier_malformed')
 })
 
 test('reads the fields of a frame on air backwards', () => {

@@ -75,6 +75,7 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
   child?.start()
   let ready: () => Promise<void> = () => Promise.resolve()
   const failed = (error: unknown): void => log(`orders could not be adopted: ${messageOf(error)}`)
+  const epochFailed = (error: unknown): void => log(`the epoch could not be recorded: ${messageOf(error)}`)
   const progress = new ReceiptProgress((acknowledged) => {
     client.acknowledgeReceipts(acknowledged)
   })
@@ -84,7 +85,7 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
     onReceipts: (bundle) => recordReceipts(storage.administration, progress, bundle),
     onState: (state) => {
       log(`HSM: ${state}`)
-      if (state === 'ready') recordEpoch(client, storage).catch(failed)
+      if (state === 'ready') recordEpoch(client, storage).catch(epochFailed)
       // A store that was rolled back waits for an order that accepts it, which may lie there already.
       if (state === 'ready' || state === 'rolled-back') ready().catch(failed)
     },

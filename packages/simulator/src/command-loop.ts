@@ -6,7 +6,7 @@ import { Members } from './members.ts'
 export type Command = (members: Members) => object | Promise<object>
 
 /** As many commands are under way at once; further lines wait in the pipe. */
-export const MAX_CONCURRENT_COMMANDS = 64
+const MAX_CONCURRENT_COMMANDS = 64
 
 /**
  * Answers commands line by line until the input ends: `{"id": 1, "command": "…", …}` with

@@ -26,5 +26,5 @@ export type {
 } from './secure-element.ts'
 export { SecureElementError, type SecureElementErrorCode } from './secure-element-error.ts'
 export { SecureElementProcess, type SecureElementProcessOptions } from './secure-element-process.ts'
-export { MAX_SEEN_ENTRIES, type SeenEntry, SeenLog } from './seen.ts'
+export { type SeenEntry, SeenLog } from './seen.ts'
 export { SoftSecureElement } from './soft-secure-element.ts'

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 
 /** The longest line that is read, in characters. */
-export const MAX_LINE_LENGTH = 1 << 24
+const MAX_LINE_LENGTH = 1 << 24
 
 /** The lines of a stream, without their ends. @throws {RangeError} a line above the limit; the rest is not read */
 export async function* readLines(input: Readable): AsyncGenerator<string> {

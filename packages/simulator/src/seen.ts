@@ -10,7 +10,7 @@ export interface SeenEntry {
 }
 
 /** What is kept; a test that relies on the record must see that `dropped` is 0. */
-export const MAX_SEEN_ENTRIES = 10_000
+const MAX_SEEN_ENTRIES = 10_000
 
 export class SeenLog {
   readonly #entries: SeenEntry[] = []

@@ -1,3 +1,5 @@
+import type { RequestType, ResultCode } from '@mortise/backend-interfaces'
+
 /** Latency buckets of a join in seconds; the last is the RX1 window's half. */
 const JOIN_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5]
 
@@ -19,8 +21,8 @@ export class Metrics implements MetricsSource {
     this.#gauges = gauges
   }
 
-  /** One answered Backend Interfaces message, by type and result code. */
-  answered(messageType: string, result: string): void {
+  /** One answered Backend Interfaces message, by type and result code. Strangers choose the types that are `other`. */
+  answered(messageType: RequestType | 'other', result: ResultCode): void {
     const name = `message_type="${messageType}",result="${result}"`
     this.#answers.set(name, (this.#answers.get(name) ?? 0) + 1)
   }

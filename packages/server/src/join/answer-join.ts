@@ -83,7 +83,7 @@ async function join(
   const joinNonce = (keySet.state?.lastJoinNonce ?? 0) + 1
   const refusal = refuse(keySet, device, request, recipients, joinNonce)
   if (refusal !== undefined) {
-    // A forged frame must learn nothing of the nonces: its MIC comes first (backend-interfaces §11).
+    // A forged frame must learn nothing of the nonces: its MIC comes first (docs/backend-interfaces.md).
     await dependencies.hsm.verifyJoinRequest(frameCommand(keySet, request))
     throw new JoinError(refusal)
   }

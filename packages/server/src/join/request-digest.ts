@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { JoinReq } from '@mortise/backend-interfaces'
 
-export const REQUEST_DIGEST_BYTES = 16
+const REQUEST_DIGEST_BYTES = 16
 
 /**
  * What makes two JoinReqs the same join: everything that the answer depends on. TransactionID is not in it (The Things

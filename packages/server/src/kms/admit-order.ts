@@ -8,7 +8,7 @@ import { readCertificate, refuseExpired } from './peer-certificates.ts'
  * How far a sequence number may run ahead of the highest one known. Without the limit one order with the highest number
  * of all, submitted while no HSM says who the operator is, would leave none for the operator.
  */
-export const MAX_SEQUENCE_GAP = 1000
+const MAX_SEQUENCE_GAP = 1000
 
 /** An order goes to the HSM in one frame of at most 4 MiB, together with the records that it replaces. */
 const MAX_ENVELOPE_LENGTH = 256 * 1024

@@ -4,6 +4,7 @@ import {
   encodeFailure,
   encodeJoinAns,
   type FailureCode,
+  isRequestType,
   MessageError,
   parseAppSKeyReq,
   parseJoinReq,
@@ -11,6 +12,7 @@ import {
   type JoinReq,
   type PartialHeader,
   type RequestHeader,
+  type RequestType,
 } from '@mortise/backend-interfaces'
 import { ApplicationServer, type AuthenticatedPeer, NetworkServer, type PeerRefusal } from '../../identity/index.ts'
 import { type AnswerJoin, JoinError, RESULT, type ReleaseAppSKey } from '../../join/index.ts'
@@ -59,7 +61,7 @@ export function createMessageHandler(dependencies: MessageHandlerDependencies): 
       case 'ignored':
         return { status: 200, body: '' }
       case 'malformed':
-        dependencies.metrics.answered(message.header.messageType ?? 'unknown', message.result)
+        dependencies.metrics.answered(servedType(message.header), message.result)
         return { status: message.httpStatus, body: encodeFailure(message.header, message.result, message.description) }
       case 'message':
         return { status: 200, body: await answer(dependencies, caller, message.header, message.members) }
@@ -141,15 +143,19 @@ function refuseUseCase(
 
 function refuse(
   { metrics, refused }: MessageHandlerDependencies,
-  header: PartialHeader,
+  header: RequestHeader,
   devEui: string | undefined,
   result: FailureCode,
   description: string,
   code: string,
   cause: unknown,
 ): string {
-  const messageType = header.messageType ?? 'unknown'
+  const { messageType, senderIdText } = header
   metrics.answered(messageType, result)
-  refused({ messageType, sender: header.senderIdText ?? '', devEui, result, code, cause })
+  refused({ messageType, sender: senderIdText, devEui, result, code, cause })
   return encodeFailure(header, result, description)
+}
+
+function servedType({ messageType }: PartialHeader): RequestType | 'other' {
+  return isRequestType(messageType) ? messageType : 'other'
 }

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { encodeFailure, HIGHEST_PROTOCOL_VERSION, MAX_BODY_BYTES } from '@mortise/backend-interfaces'
 import type { PeerDirectory } from '../../identity/index.ts'
+import { drain } from '../drain.ts'
 import type { HttpAnswer, MessageHandler } from './handle-message.ts'
 
 export interface ListenerOptions {
@@ -61,7 +62,7 @@ export function createListener(options: ListenerOptions): Listener {
   // A client that breaks off its handshake is its own concern.
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   server.on('clientError', (_error, socket) => socket.destroy())
-  return { listen: (host, port) => listen(server, host, port), close: () => close(server) }
+  return { listen: (host, port) => listen(server, host, port), close: () => drain(server, () => close(server)) }
 }
 
 async function serve(
@@ -160,6 +161,5 @@ function close(server: Server): Promise<void> {
     server.close(() => {
       resolve()
     })
-    server.closeIdleConnections()
   })
 }

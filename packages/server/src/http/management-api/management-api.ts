@@ -4,6 +4,7 @@ import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } fr
 import { hasZodFastifySchemaValidationErrors, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiKeys } from '../../identity/index.ts'
 import { type Administration, AdministrationError } from '../../kms/index.ts'
+import { drain } from '../drain.ts'
 import type { MetricsSource } from '../metrics.ts'
 import { requireApiKey } from './authentication.ts'
 import { healthRoutes, type Readiness } from './health-routes.ts'
@@ -49,7 +50,7 @@ export function createManagementApi(options: ManagementApiOptions): ManagementAp
       const address = app.server.address() as AddressInfo
       return { host: address.address, port: address.port }
     },
-    close: () => app.close(),
+    close: () => drain(app.server, () => app.close()),
     describe: async () => {
       await app.ready()
       return app.swagger()

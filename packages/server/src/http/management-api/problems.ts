@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { AdministrationError, AdministrationErrorCode } from '../../kms/index.ts'
 
 /** Failures of the request itself. */
-export type RequestProblemCode =
+type RequestProblemCode =
   | 'request_malformed'
   | 'request_body_too_large'
   | 'media_type_unsupported'
@@ -13,12 +13,12 @@ export type RequestProblemCode =
   | 'api_key_unknown'
   | 'internal'
 
-export type ProblemCode = AdministrationErrorCode | RequestProblemCode
+type ProblemCode = AdministrationErrorCode | RequestProblemCode
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 
 /** Status and title of every code: a new one does not compile until it has them. */
-export const PROBLEMS = {
+const PROBLEMS = {
   request_malformed: [400, 'The request is malformed'],
   request_body_too_large: [413, 'The body is too large'],
   media_type_unsupported: [415, 'The body must be application/json'],

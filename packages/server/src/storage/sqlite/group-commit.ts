@@ -3,7 +3,7 @@ import type { CommitResult } from './joins.ts'
 import { type KeyedReceipt, keyedReceipt } from './receipts.ts'
 
 /** Bounds how long one transaction holds the event loop. A single call with more items is a transaction of its own. */
-export const MAX_BATCH_ITEMS = 512
+const MAX_BATCH_ITEMS = 512
 
 export interface PreparedItem {
   readonly join: JoinCommit | undefined

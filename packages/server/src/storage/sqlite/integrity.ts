@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 export const APPLICATION_ID = 0x4d4f5254
 
 /** Up to this size every page is checked at start; above, that would take seconds. */
-export const QUICK_CHECK_MAX_BYTES = 128 * 1024 * 1024
+const QUICK_CHECK_MAX_BYTES = 128 * 1024 * 1024
 
 /**
  * Refuses a file that is not a database of ours, or one whose structure is damaged. A flipped bit inside a value is not
