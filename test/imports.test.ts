@@ -21,7 +21,7 @@ const WORKSPACES: Record<string, readonly string[]> = {
 /** Packages that only one place may import. */
 const RESERVED: readonly { readonly module: RegExp; readonly only: RegExp }[] = [
   { module: /^koffi$/, only: /^hsm\/src\/pkcs11\// },
-  { module: /^node:sqlite$/, only: /^server\/src\/(storage|lock)\// },
+  { module: /^node:sqlite$/, only: /^server\/src\/(storage|lock)\/|^hsm\/src\/supervisor\/directory-claim\.ts$/ },
   { module: /^(fastify|@fastify\/.*|fastify-.*)$/, only: /^server\/(src\/http|scripts)\// },
   { module: /^@peculiar\/x509$|^reflect-metadata$/, only: /^cli\/src\/certificates\.ts$/ },
 ]

@@ -80,7 +80,10 @@ function readApiKey(options: ServerOptions): string {
     throw new CliError('api_key_missing', `the API key ${path} does not exist`, {
       hint: 'name the file with --api-key-file',
     })
-  return readSecretLine(path).toString()
+  return readSecretLine(
+    path,
+    'name the file with --api-key-file, or make another key: mortise api-key create',
+  ).toString()
 }
 
 function checkUrl(text: string): string {

@@ -1,10 +1,22 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { SecretFileError } from '@mortise/hsm'
+import { constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { refuseUnfit, SecretFileError } from '@mortise/hsm'
 import { CliError, errorCode } from './errors.ts'
 
 const PRIVATE_FILE = 0o600
-const ACCESS_OF_OTHERS = 0o077
+
+/**
+ * A file is never the reason to make directories: a medium that is not mounted would go unnoticed.
+ * @throws CliError directory_missing
+ */
+export function requireParent(path: string): void {
+  const parent = dirname(path)
+  if (statSync(parent, { throwIfNoEntry: false })?.isDirectory() === true) return
+  throw new CliError('directory_missing', `${parent} is not a directory, so ${path} cannot be made in it`, {
+    hint: `is the name right, and the medium mounted? Else: mkdir -p ${parent}`,
+  })
+}
 
 /** Writes a file that its owner alone may read. Never over one that is there. @throws CliError file_exists */
 export function writeNewFile(path: string, content: string | Uint8Array): void {
@@ -29,37 +41,24 @@ export function readTextFile(path: string, what: string, hint: string): string {
 export async function openSecretStream(path: string): Promise<FileHandle> {
   let file: FileHandle
   try {
-    file = await open(path, 'r')
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    throw unreadable(error, path, 'the file', 'check its name and its owner')
+    throw unreadable(error, path, 'the device file', 'check its name and its owner')
   }
-  // The open file is examined, not the path: it cannot be exchanged in between.
-  const { mode } = await file.stat()
-  if (isExposed(mode)) {
+  try {
+    // The open file is examined, not the path: it cannot be exchanged in between.
+    refuseUnfit(path, await file.stat(), 'name a file with one device a line, in JSON')
+  } catch (error) {
     await file.close()
-    throw exposed(path)
+    throw error
   }
   return file
 }
 
 /** For a file that another process is to read: the same refusals, without reading it. */
-export function checkSecretFile(path: string): void {
-  if (!existsSync(path))
-    throw new SecretFileError(
-      'secret_file_missing',
-      `${path} does not exist`,
-      `make it with: (umask 077 && openssl rand -base64 24 > ${path})`,
-    )
-  if (isExposed(statSync(path).mode)) throw exposed(path)
-}
-
-function exposed(path: string): SecretFileError {
-  return new SecretFileError('secret_file_exposed', `${path} can be read by others`, `chmod 600 ${path}`)
-}
-
-/** Windows has no such modes. */
-function isExposed(mode: number): boolean {
-  return process.platform !== 'win32' && (mode & ACCESS_OF_OTHERS) !== 0
+export function checkSecretFile(path: string, hint: string): void {
+  if (!existsSync(path)) throw new SecretFileError('secret_file_missing', `${path} does not exist`, hint)
+  refuseUnfit(path, statSync(path), hint)
 }
 
 function unreadable(error: unknown, path: string, what: string, hint: string): CliError {

@@ -28,6 +28,8 @@ export interface Operator {
   readonly hsm: PinnedHsm
   /** SPKI, DER. */
   readonly importPublicKey: Buffer
+  /** Where the highest signed sequence number is kept. */
+  readonly sequenceFile: string
 }
 
 /** The operator's files: DIR/operator, or beside the key that `--operator-key-file` names. */
@@ -47,6 +49,7 @@ export function openOperator(options: ServerOptions): Operator {
     signer: signerId(spki).toString('hex'),
     hsm,
     importPublicKey: Buffer.from(hsm.importPublicKey, 'base64'),
+    sequenceFile: files.lastSequence,
   }
 }
 

@@ -2,6 +2,7 @@ import { type Change, envelopeDigest, type Order, ORDER_FORMAT, orderText, sealE
 import type { Administration, OrderReport, SubmittedOrder } from '@mortise/server'
 import { CliError, errorCode } from './errors.ts'
 import type { Operator } from './operator.ts'
+import { highestSigned, recordSigned } from './sequence-file.ts'
 
 /** What goes along with the changes of an order. */
 export interface OrderMaterial {
@@ -72,7 +73,9 @@ export class OrderDesk {
   }
 
   async #takeSequence(): Promise<number> {
-    const sequence = this.#nextSequence ?? (await this.#askSequence())
+    const asked = this.#nextSequence ?? (await this.#askSequence())
+    const sequence = Math.max(asked, highestSigned(this.#operator.sequenceFile) + 1)
+    recordSigned(this.#operator.sequenceFile, sequence)
     this.#nextSequence = sequence + 1
     return sequence
   }
@@ -89,7 +92,8 @@ export class OrderDesk {
           hint: 'check --data, --url and --operator-key-file; if they are right, do not send keys to this server',
         },
       )
-    return nextSequence
+    if (Number.isSafeInteger(nextSequence) && nextSequence >= 1) return nextSequence
+    throw new CliError('server_answer_malformed', 'the server names no sequence number for the next order')
   }
 }
 

@@ -16,10 +16,20 @@ export async function confirm(question: string): Promise<boolean> {
   }
 }
 
-/** Asks before something that cannot be undone; without a terminal, or with `--yes`, the command itself is the word. */
+/** Asks before something is made; without a terminal, or with `--yes`, the command itself is the word. */
 export async function confirmUnless(yes: boolean | undefined, question: string): Promise<void> {
   if (yes === true || !isInteractive()) return
   if (!(await confirm(question))) throw new CliError('declined', 'nothing was changed')
+}
+
+/**
+ * Asks before something that cannot be undone. A script says `--yes`.
+ * @throws CliError confirmation_missing, declined
+ */
+export async function confirmDestruction(yes: boolean | undefined, question: string): Promise<void> {
+  if (yes !== true && !isInteractive())
+    throw new CliError('confirmation_missing', `there is no terminal to ask: ${question}`, { hint: 'give --yes' })
+  await confirmUnless(yes, question)
 }
 
 const ENTER = new Set([0x0a, 0x0d])

@@ -5,6 +5,7 @@ import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
 import { openLocalAdministration, type SubmittedOrder } from '@mortise/server'
 import { openOperator, type Operator } from '../src/operator.ts'
 import { OrderDesk } from '../src/orders.ts'
+import { highestSigned } from '../src/sequence-file.ts'
 import { initialise, Workplace } from './mortise.ts'
 
 let place: Workplace
@@ -74,14 +75,22 @@ describe('orders', () => {
     expect(await mine.submit([newDevice(mine)])).toEqual({ orderId: 3, state: 'waiting' })
   })
 
-  test('give up when the number is always taken', async () => {
-    const stale = { status: async () => ({ ...(await administration.status()), nextSequence: 1 }) }
+  test('never get a number that was signed before, whatever the server says: a spare order dies with the next one', async () => {
+    const signed: number[] = []
+    const lying = {
+      status: async () => ({ ...(await administration.status()), nextSequence: 1 }),
+      submitOrder: (order: SubmittedOrder) => {
+        signed.push((JSON.parse(order.text) as { sequence: number }).sequence)
+        return Promise.reject(Object.assign(new Error('taken'), { code: 'order_sequence_taken' }))
+      },
+    }
+    const deceived = new OrderDesk(lying, operator)
+    await expect(deceived.submit([newDevice(deceived)])).rejects.toMatchObject({ code: 'order_sequence_taken' })
+    expect(signed).toHaveLength(5)
+    expect(signed).toEqual([...new Set(signed)].sort((x, y) => x - y))
     const desk = new OrderDesk(administration, operator)
     await desk.submit([newDevice(desk)])
-    const submitOrder = (order: SubmittedOrder) => administration.submitOrder(order)
-    await expect(new OrderDesk({ ...stale, submitOrder }, operator).submit([newDevice(desk)])).rejects.toMatchObject({
-      code: 'order_sequence_taken',
-    })
+    expect(highestSigned(operator.sequenceFile)).toBeGreaterThan(Math.max(...signed))
   })
 
   test('are not made for a server that shows another import key', async () => {

@@ -41,6 +41,7 @@ export const HSM_ERROR_CODES = [
   'store_damaged',
   'busy',
   'order_record_mismatch',
+  'order_sequence_gap',
 ] as const
 
 export type HsmErrorCode = (typeof HSM_ERROR_CODES)[number]

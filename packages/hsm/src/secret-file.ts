@@ -1,10 +1,12 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 
 export type SecretFileErrorCode =
   | 'secret_file_missing'
   | 'secret_file_unreadable'
   | 'secret_file_exposed'
   | 'secret_file_empty'
+  | 'secret_file_of_other_kind'
+  | 'secret_refused'
 
 /** A file with a key, PIN or passphrase that cannot be used. `hint` is what to do about it. */
 export class SecretFileError extends Error {
@@ -20,19 +22,22 @@ export class SecretFileError extends Error {
 }
 
 const MAX_SECRET_FILE_BYTES = 64 * 1024 * 1024
+const ACCESS_OF_OTHERS = 0o077
+const CHECK_THE_NAME = 'check the name of the file'
 
 /**
  * Reads a file that holds a secret. Nobody but its owner may have any access to it (mode 0600 or stricter).
+ * @param hint the next step where the file is missing, empty or no file: it depends on what the file is for
  * @throws SecretFileError
  */
-export function readSecretFile(path: string): Buffer {
-  const file = openSecretFile(path)
+export function readSecretFile(path: string, hint = CHECK_THE_NAME): Buffer {
+  const file = openSecretFile(path, hint)
   try {
     // The open file is examined, not the path: it cannot be exchanged in between.
-    const { mode, size } = fstatSync(file)
-    if ((mode & 0o077) !== 0)
-      throw new SecretFileError('secret_file_exposed', `${path} can be read by others`, `chmod 600 ${path}`)
-    if (size === 0) throw new SecretFileError('secret_file_empty', `${path} is empty`, 'write the secret into it first')
+    const stats = fstatSync(file)
+    refuseUnfit(path, stats, hint)
+    const { size } = stats
+    if (size === 0) throw emptyFile(path, hint)
     if (size > MAX_SECRET_FILE_BYTES)
       throw new SecretFileError('secret_file_unreadable', `${path} is too large`, 'is it the right file?')
     const bytes = Buffer.alloc(size)
@@ -47,25 +52,41 @@ export function readSecretFile(path: string): Buffer {
   }
 }
 
-/** A passphrase or PIN: the file without its last line break. */
-export function readSecretLine(path: string): Buffer {
-  const bytes = readSecretFile(path)
+/** A passphrase or PIN: the file without its last line break. @throws SecretFileError */
+export function readSecretLine(path: string, hint = CHECK_THE_NAME): Buffer {
+  const bytes = readSecretFile(path, hint)
   const end = bytes.at(-1) === 0x0a ? (bytes.at(-2) === 0x0d ? -2 : -1) : bytes.length
   const line = bytes.subarray(0, end)
-  if (line.length === 0)
-    throw new SecretFileError('secret_file_empty', `${path} is empty`, 'write the secret into it first')
+  if (line.length === 0) throw emptyFile(path, hint)
   return line
 }
 
-function openSecretFile(path: string): number {
+/**
+ * Refuses what is no regular file, and what others have access to.
+ * @throws SecretFileError
+ */
+export function refuseUnfit(path: string, stats: Pick<Stats, 'isFile' | 'mode'>, hint: string): void {
+  // Before the mode: nobody should be told to close /tmp to others.
+  if (!stats.isFile()) throw new SecretFileError('secret_file_unreadable', `${path} is not a regular file`, hint)
+  // Windows has no such modes.
+  if (process.platform !== 'win32' && (stats.mode & ACCESS_OF_OTHERS) !== 0)
+    throw new SecretFileError('secret_file_exposed', `${path} can be read by others`, `chmod 600 ${path}`)
+}
+
+function emptyFile(path: string, hint: string): SecretFileError {
+  return new SecretFileError('secret_file_empty', `${path} is empty`, hint)
+}
+
+function openSecretFile(path: string, hint: string): number {
   try {
-    return openSync(path, 'r')
+    // A named pipe would otherwise be waited for.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
     throw new SecretFileError(
       missing ? 'secret_file_missing' : 'secret_file_unreadable',
       missing ? `${path} does not exist` : `${path} cannot be read`,
-      missing ? `make it with: (umask 077 && openssl rand -base64 24 > ${path})` : 'check its owner',
+      missing ? hint : 'check its owner',
       { cause: error },
     )
   }

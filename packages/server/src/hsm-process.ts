@@ -4,8 +4,22 @@ import { fileURLToPath } from 'node:url'
 import { HSM_SUPERVISOR_MAIN } from '@mortise/hsm'
 import type { DataDirectory, HsmChoice } from './config/index.ts'
 
-const RESTART_MS = 200
+const FIRST_RESTART_MS = 200
+const MAX_RESTART_MS = 5000
+/** The HSM process refuses its secret, its store or its token: trying again would lock a token. */
+const EXIT_REFUSED = 2
 const STOP_TIMEOUT_MS = 5000
+
+/** The HSM process will not open its store; it has said why on standard error. */
+export class HsmRefusedError extends Error {
+  override readonly name = 'HsmRefusedError'
+  readonly code = 'hsm_refused'
+  readonly hint = 'the HSM process says above what is wrong; it is not tried again, because tokens lock'
+
+  constructor() {
+    super('the HSM process refuses its passphrase or PIN, its store or its token')
+  }
+}
 
 /**
  * The HSM process as a child of the server. It is passed file names and reads them itself; the server holds one end of a
@@ -14,7 +28,10 @@ const STOP_TIMEOUT_MS = 5000
 export class HsmProcess {
   readonly #arguments: string[]
   readonly #log: (line: string) => void
+  readonly #refused = Promise.withResolvers<never>()
   #child: ChildProcess | undefined
+  #restart: NodeJS.Timeout | undefined
+  #restartMs = FIRST_RESTART_MS
   #stopping = false
 
   constructor(directory: DataDirectory, choice: HsmChoice & { kind: 'spawn' }, log: (line: string) => void) {
@@ -27,19 +44,30 @@ export class HsmProcess {
       ...['--server-socket', directory.serverSocket],
       ...['--custodian-socket', directory.custodianSocket],
       ...(choice.secretFile === undefined ? [] : ['--secret-file', choice.secretFile]),
+      ...(choice.secretKind === undefined ? [] : ['--secret-kind', choice.secretKind]),
       ...(choice.workers === undefined ? [] : ['--workers', String(choice.workers)]),
       ...['--parent-fd', '3'],
     ]
     this.#log = log
+    // Whoever asks for it sees it; nobody has to.
+    this.#refused.promise.catch(() => undefined)
+  }
+
+  /** Rejects with {@link HsmRefusedError} when the process must not be started again; never resolves. */
+  get refused(): Promise<never> {
+    return this.#refused.promise
   }
 
   start(): void {
+    const startedAt = Date.now()
     const child = spawn(process.execPath, this.#arguments, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
     this.#child = child
     child.on('error', (error) => {
       this.#log(`the HSM process could not be started: ${error.message}`)
     })
     child.on('close', (code, signal) => {
+      // It ran for a while: this is another trouble than the last one.
+      if (Date.now() - startedAt > 2 * MAX_RESTART_MS) this.#restartMs = FIRST_RESTART_MS
       this.#closed(code, signal)
     })
   }
@@ -47,6 +75,7 @@ export class HsmProcess {
   /** Lets the workers sign their closing heads, which still go to the database, and waits for the end. */
   async stop(): Promise<void> {
     this.#stopping = true
+    clearTimeout(this.#restart)
     const child = this.#child
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     await new Promise<void>((resolve) => {
@@ -61,9 +90,14 @@ export class HsmProcess {
 
   #closed(code: number | null, signal: string | null): void {
     if (this.#stopping) return
+    if (code === EXIT_REFUSED) {
+      this.#refused.reject(new HsmRefusedError())
+      return
+    }
     this.#log(`the HSM process ended (${signal ?? `exit code ${code ?? 'unknown'}`}); starting it again`)
-    setTimeout(() => {
-      if (!this.#stopping) this.start()
-    }, RESTART_MS)
+    this.#restart = setTimeout(() => {
+      this.start()
+    }, this.#restartMs)
+    this.#restartMs = Math.min(2 * this.#restartMs, MAX_RESTART_MS)
   }
 }

@@ -16,7 +16,7 @@ import { openDatabase, type Storage } from './storage/index.ts'
 export interface RunningServer {
   readonly biAddress: { readonly host: string; readonly port: number }
   readonly apiAddress: { readonly host: string; readonly port: number }
-  /** Resolves when {@link stop} is done. */
+  /** Resolves when {@link stop} is done; rejects with HsmRefusedError when the HSM process refuses to open its store. */
   readonly stopped: Promise<void>
   /** Answers what is in flight, makes the last receipts durable, and lets the HSM process end. */
   stop(): Promise<void>
@@ -53,7 +53,10 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   writeServerFile(directory, biAddress, apiAddress)
   cleanup.defer(() => rmSync(directory.serverFile, { force: true }))
   const running = cleanup.move()
-  const { promise: stopped, resolve } = Promise.withResolvers<undefined>()
+  const { promise: stopped, resolve, reject } = Promise.withResolvers<undefined>()
+  // Whoever waits for it sees a refusal; nobody has to.
+  stopped.catch(() => undefined)
+  hsm.refused?.catch(reject)
   const stop = async (): Promise<void> => {
     await running.disposeAsync()
     resolve(undefined)
@@ -65,6 +68,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
 interface ConnectedHsm {
   readonly client: HsmClient
   readonly progress: ReceiptProgress
+  /** Rejects when the HSM process must not be started again; absent when the server does not start it. */
+  readonly refused: Promise<never> | undefined
   onReady(callback: () => Promise<void>): void
   close(): Promise<void>
 }
@@ -74,6 +79,7 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
   if (child !== undefined) log('the HSM process runs under the same user as the server; see docs/threat-model.md')
   child?.start()
   let ready: () => Promise<void> = () => Promise.resolve()
+  let closing = false
   const failed = (error: unknown): void => log(`orders could not be adopted: ${messageOf(error)}`)
   const epochFailed = (error: unknown): void => log(`the epoch could not be recorded: ${messageOf(error)}`)
   const progress = new ReceiptProgress((acknowledged) => {
@@ -84,7 +90,8 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
     knownEpoch: () => storage.administration.hsmEpoch(),
     onReceipts: (bundle) => recordReceipts(storage.administration, progress, bundle),
     onState: (state) => {
-      log(`HSM: ${state}`)
+      // Its connections end with the server: that is no news.
+      if (!closing) log(`HSM: ${state}`)
       if (state === 'ready') recordEpoch(client, storage).catch(epochFailed)
       // A store that was rolled back waits for an order that accepts it, which may lie there already.
       if (state === 'ready' || state === 'rolled-back') ready().catch(failed)
@@ -93,10 +100,12 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
   return {
     client,
     progress,
+    refused: child?.refused,
     onReady: (callback) => {
       ready = callback
     },
     close: async () => {
+      closing = true
       progress.close()
       await child?.stop()
       await client.close()

@@ -5,7 +5,7 @@ import { openOperator } from '../operator.ts'
 import { examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report } from '../output.ts'
-import { confirmUnless } from '../terminal.ts'
+import { confirmDestruction } from '../terminal.ts'
 
 interface AcceptRollbackOptions extends ServerOptions {
   readonly yes?: boolean
@@ -33,7 +33,10 @@ async function acceptRollback(options: AcceptRollbackOptions): Promise<void> {
     throw new CliError('not_rolled_back', `the key store is not known to be rolled back: it is ${hsm.state}`, {
       hint: 'start the server first; `mortise status` shows the state of the HSM',
     })
-  await confirmUnless(options.yes, `Go on with a key store of epoch ${hsm.epoch ?? 0} instead of ${hsm.knownEpoch}?`)
+  await confirmDestruction(
+    options.yes,
+    `Go on with a key store of epoch ${hsm.epoch ?? 0} instead of ${hsm.knownEpoch}?`,
+  )
   const desk = new OrderDesk(administration, operator)
   const order = await desk.submit([{ action: 'epoch.accept', epoch: hsm.knownEpoch }])
   report(options, order, () => `The key store is accepted. ${outcome(order, administration)}`)

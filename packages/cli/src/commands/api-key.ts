@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { openAdministration } from '../administration.ts'
 import { CliError, usageError } from '../errors.ts'
+import { requireParent } from '../files.ts'
 import { CreatedPaths } from '../init/created-paths.ts'
 import { asPath, examples, type ServerOptions, withServer } from '../options.ts'
 import { report, table } from '../output.ts'
@@ -30,6 +31,7 @@ function registerCreate(apiKey: Command): void {
     .action(async (argument: string | undefined, options: CreateOptions) => {
       const name = argument ?? options.name
       if (name === undefined) throw usageError('an API key needs a name', 'mortise api-key create NAME')
+      if (options.out !== undefined) requireParent(options.out)
       await using administration = await openAdministration(options)
       using created = new CreatedPaths()
       // Before the key exists: a token that could not be written would be lost.

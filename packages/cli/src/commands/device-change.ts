@@ -9,7 +9,7 @@ import { openOperator } from '../operator.ts'
 import { examples, repeated, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report } from '../output.ts'
-import { confirmUnless } from '../terminal.ts'
+import { confirmDestruction } from '../terminal.ts'
 import { findDevices } from './device-show.ts'
 
 const NETWORK_ITSELF = 'network'
@@ -106,7 +106,7 @@ export function registerDeviceRemove(device: Command): void {
       const operator = openOperator(options)
       await using administration = await openAdministration(options)
       const found = await findDevice(administration, devEui, options.joinEui)
-      await confirmUnless(options.yes, `Remove device ${devEui} (JoinEUI ${found.joinEui}) with its root keys?`)
+      await confirmDestruction(options.yes, `Remove device ${devEui} (JoinEUI ${found.joinEui}) with its root keys?`)
       const desk = new OrderDesk(administration, operator)
       const change = { action: 'device.remove', ...referenceTo(found, devEui) } as const
       const order = await desk.submit([change])

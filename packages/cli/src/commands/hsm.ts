@@ -50,12 +50,13 @@ async function serve({ data, passphraseFile, pinFile, workers }: HsmServeOptions
     custodianSocket,
     workers,
     secretFile: passphraseFile ?? pinFile,
+    secretKind: passphraseFile !== undefined ? 'passphrase' : pinFile !== undefined ? 'pin' : undefined,
     parentFd: undefined,
     log: (line) => process.stderr.write(`mortise hsm: ${line}\n`),
   })
 }
 
-/** Two processes on one store would each count its epoch. */
+/** Said before the directory's lock says it, with a hint. */
 async function refuseSecond(custodianSocket: string): Promise<void> {
   try {
     await hsmStatus(custodianSocket)

@@ -87,7 +87,12 @@ async function secretOf(options: InitOptions): Promise<InstallationPlan['secret'
   const file = options.hsm === 'soft' ? options.passphraseFile : options.pinFile
   if (file !== undefined) {
     // Refused here, before anything is made; the HSM process reads it again.
-    readSecretLine(file).fill(0)
+    readSecretLine(
+      file,
+      options.hsm === 'soft'
+        ? `make it with: (umask 077 && openssl rand -base64 24 > ${file})`
+        : "write the token's user PIN into a file of mode 0600 and name it",
+    ).fill(0)
     return { file }
   }
   if (isInteractive()) return { typed: options.hsm === 'soft' ? await newPassphrase() : await promptSecret('PIN: ') }

@@ -10,7 +10,7 @@ import { openOperator } from '../operator.ts'
 import { asPath, examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report, table } from '../output.ts'
-import { confirmUnless } from '../terminal.ts'
+import { confirmDestruction } from '../terminal.ts'
 
 interface KekSetOptions extends ServerOptions {
   readonly ns?: NetId
@@ -73,19 +73,16 @@ async function setKek(options: KekSetOptions): Promise<void> {
 
 /** @throws SecretFileError, CliError key_file_malformed */
 function readKek(path: string): { bytes: Uint8Array; size: KekSize } {
-  const line = readSecretLine(path)
+  const hint = `(umask 077 && openssl rand -hex 32 > ${path})`
+  const line = readSecretLine(path, hint)
   const text = line.toString('latin1').trim()
   line.fill(0)
   const bytes = /^([0-9a-fA-F]{2})*$/.test(text) ? hexToBytes(text) : new Uint8Array()
   const size = KEK_SIZES.find((known) => known === bytes.length)
   if (size === undefined)
-    throw new CliError('key_file_malformed', `${path} must hold 16, 24 or 32 bytes as hexadecimal digits`, {
-      hint: `(umask 077 && openssl rand -hex 32 > ${path})`,
-    })
+    throw new CliError('key_file_malformed', `${path} must hold 16, 24 or 32 bytes as hexadecimal digits`, { hint })
   if (bytes.every((byte) => byte === 0))
-    throw new CliError('key_file_malformed', `${path}: a key of zeros is no key`, {
-      hint: `(umask 077 && openssl rand -hex 32 > ${path})`,
-    })
+    throw new CliError('key_file_malformed', `${path}: a key of zeros is no key`, { hint })
   return { bytes, size }
 }
 
@@ -140,7 +137,7 @@ function registerRemove(kek: Command): void {
       const operator = openOperator(options)
       await using administration = await openAdministration(options)
       const found = findKek(await administration.listKeks(), name)
-      await confirmUnless(options.yes, `Destroy the KEK ${found.label} of ${found.kind} ${found.recipient}?`)
+      await confirmDestruction(options.yes, `Destroy the KEK ${found.label} of ${found.kind} ${found.recipient}?`)
       const desk = new OrderDesk(administration, operator)
       const { kekId, kind, recipient, label, recordVersion } = found
       const change = { action: 'kek.remove', kek: kekId, kind, recipient, label, replaces: recordVersion } as const

@@ -8,14 +8,14 @@ import { dataDirectory, type PeerView } from '@mortise/server'
 import { openAdministration } from '../administration.ts'
 import { certificateFingerprint, issueClientCertificate } from '../certificates.ts'
 import { CliError, usageError } from '../errors.ts'
-import { readTextFile } from '../files.ts'
+import { readTextFile, requireParent } from '../files.ts'
 import { asIdOption, netIdOption, nsIdOption } from '../identifiers.ts'
 import { CreatedPaths } from '../init/created-paths.ts'
 import { openOperator, operatorFiles } from '../operator.ts'
 import { asPath, examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report, table } from '../output.ts'
-import { confirmUnless } from '../terminal.ts'
+import { confirmDestruction } from '../terminal.ts'
 
 interface PeerAddOptions extends ServerOptions {
   readonly netId?: NetId
@@ -155,8 +155,12 @@ async function issue(
   const caFile = options.caFile ?? dataDirectory(options.data).caCertificate
   const ca = {
     certificate: readTextFile(caFile, 'the CA certificate', 'name the ca.pem of the installation with --ca-file'),
-    privateKey: readSecretFile(options.caKeyFile ?? operatorFiles(options).caKey).toString(),
+    privateKey: readSecretFile(
+      options.caKeyFile ?? operatorFiles(options).caKey,
+      'name the ca-key.pem that `mortise init` made with --ca-key-file, or give --certificate FILE',
+    ).toString(),
   }
+  requireParent(directory)
   const issued = await issueClientCertificate(ca, id)
   created.directory(directory)
   const contents = [issued.certificate, issued.privateKey, ca.certificate]
@@ -224,7 +228,7 @@ function registerChange(peer: Command, word: 'disable' | 'remove', description: 
       const operator = openOperator(options)
       await using administration = await openAdministration(options)
       const found = findPeer(await administration.listPeers(), name)
-      await confirmUnless(options.yes, `${word === 'disable' ? 'Disable' : 'Remove'} ${found.kind} ${found.id}?`)
+      await confirmDestruction(options.yes, `${word === 'disable' ? 'Disable' : 'Remove'} ${found.kind} ${found.id}?`)
       const desk = new OrderDesk(administration, operator)
       const order = await desk.submit([{ action: `peer.${word}`, peer: found.peerId, kind: found.kind, id: found.id }])
       const done = word === 'disable' ? 'is disabled' : 'is removed'

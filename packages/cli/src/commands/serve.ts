@@ -1,4 +1,5 @@
 import { accessSync, constants, existsSync } from 'node:fs'
+import { createConnection } from 'node:net'
 import type { Command } from 'commander'
 import { dataDirectory, type HsmChoice, type ListenAddress, type RunningServer, startServer } from '@mortise/server'
 import { refuseWithoutInstallation } from '../administration.ts'
@@ -61,8 +62,13 @@ async function serve(options: ServeCommandOptions): Promise<void> {
     log: note,
   })
   tellListening(settings, hsm, running)
-  await Promise.race([stop, running.stopped])
-  await running.stop()
+  if (hsm.kind === 'socket' && !(await isListening(hsm.path)))
+    note(`waiting for the HSM process at ${hsm.path}; start it with: mortise hsm serve`)
+  try {
+    await Promise.race([stop, running.stopped])
+  } finally {
+    await running.stop()
+  }
 }
 
 /** A flag that says how the HSM is reached replaces whatever the file says of it. */
@@ -84,10 +90,10 @@ function hsmChoice({ passphraseFile, pinFile, hsmSocket, workers }: ConfigFile):
       )
     return { kind: 'socket', path: hsmSocket }
   }
-  if (secretFile !== undefined) checkSecretFile(secretFile)
+  if (secretFile !== undefined) checkSecretFile(secretFile, 'name the file that `mortise init` used')
   return {
     kind: 'spawn',
-    ...(secretFile !== undefined && { secretFile }),
+    ...(secretFile !== undefined && { secretFile, secretKind: pinFile === undefined ? 'passphrase' : 'pin' }),
     ...(workers !== undefined && { workers }),
   }
 }
@@ -130,6 +136,20 @@ function tellListening(options: DataOptions, hsm: HsmChoice, { biAddress, apiAdd
   })
   if (hsm.kind === 'spawn' && hsm.secretFile === undefined)
     note(`the HSM is sealed: no join is answered before it is opened with: mortise unseal --data ${options.data}`)
+}
+
+/** Whether anybody takes connections on a socket. */
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => {
+      resolve(false)
+    })
+  })
 }
 
 function urlOf({ host, port }: ListenAddress): string {

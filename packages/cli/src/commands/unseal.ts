@@ -57,7 +57,10 @@ async function secretOf(options: UnsealOptions, backend: 'soft' | 'pkcs11'): Pro
   if (passphraseFile !== undefined && pinFile !== undefined)
     throw usageError('--passphrase-file opens a soft HSM and --pin-file a token: give one of them')
   const file = passphraseFile ?? pinFile
-  if (file !== undefined) return readSecretLine(file)
+  // Unread: a passphrase would cost a token one of its few tries.
+  if (file !== undefined && (backend === 'soft') !== (passphraseFile !== undefined))
+    throw usageError(`this HSM takes ${backend === 'soft' ? '--passphrase-file' : '--pin-file'}`)
+  if (file !== undefined) return readSecretLine(file, 'name the file that `mortise init` used')
   const what = backend === 'soft' ? 'passphrase' : 'PIN'
   if (isInteractive()) return await promptSecret(`${what[0]?.toUpperCase() ?? ''}${what.slice(1)}: `)
   throw new CliError('secret_missing', `there is no terminal to ask for the ${what}`, {

@@ -10,6 +10,7 @@ export interface RootKeys {
 }
 
 const ROOT_KEY_BYTES = 16
+const KEYS_FILE_HINT = 'it must hold {"appKey": "32 hex digits"}, and for LoRaWAN 1.1 "nwkKey" too'
 
 /** Root keys that cannot be a device's. The message names the member, never its value. */
 export class RootKeyError extends Error {
@@ -46,7 +47,7 @@ export function parseRootKeys(macVersion: MacVersion, appKey: unknown, nwkKey: u
 
 /** Reads a file `{"appKey": hex, "nwkKey": hex}`. @throws SecretFileError, CliError keys_file_malformed */
 export function readKeysFile(path: string, macVersion: MacVersion): RootKeys {
-  const bytes = readSecretFile(path)
+  const bytes = readSecretFile(path, KEYS_FILE_HINT)
   try {
     const { appKey, nwkKey, ...unknown } = parseObject(bytes.toString())
     const [name] = Object.keys(unknown)
@@ -55,7 +56,7 @@ export function readKeysFile(path: string, macVersion: MacVersion): RootKeys {
   } catch (error) {
     if (!(error instanceof RootKeyError)) throw error
     throw new CliError('keys_file_malformed', `${path}: ${error.message}`, {
-      hint: error.hint ?? 'it must hold {"appKey": "32 hex digits"}, and for LoRaWAN 1.1 "nwkKey" too',
+      hint: error.hint ?? KEYS_FILE_HINT,
     })
   } finally {
     bytes.fill(0)

@@ -12,7 +12,7 @@ export type SuccessfulCeremony = Extract<CeremonyAnswer, { ok: true }>
  * @throws CliError with the ceremony's code
  */
 export async function holdCeremony(request: CeremonyRequest, signal: AbortSignal): Promise<SuccessfulCeremony> {
-  const child = spawn(process.execPath, [fileURLToPath(HSM_CEREMONY_MAIN)], {
+  const child = spawn(process.execPath, ['--disable-sigusr1', fileURLToPath(HSM_CEREMONY_MAIN)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     signal,
   })

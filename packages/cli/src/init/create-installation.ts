@@ -1,11 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, existsSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, sep } from 'node:path'
 import type { BackendChoice } from '@mortise/hsm'
 import { createDatabase, type DataDirectory, dataDirectory, newApiKey, openDatabase } from '@mortise/server'
 import { createCa, issueServerCertificate } from '../certificates.ts'
 import { CliError } from '../errors.ts'
+import { requireParent } from '../files.ts'
 import { importKeyThumbprint, type PinnedHsm } from '../operator.ts'
 import { holdCeremony } from './ceremony.ts'
 import { CreatedPaths } from './created-paths.ts'
@@ -33,9 +34,11 @@ const FIRST_API_KEY = 'first'
 const ACCESS_OF_OTHERS = 0o077
 const DNS_NAME = /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
-/** @throws CliError installation_exists, file_exists, path_too_long: before anything is made */
+/** @throws CliError installation_exists, not_a_directory, directory_missing, file_exists, path_too_long: before anything is made */
 export function refuseExisting(plan: Pick<InstallationPlan, 'data' | 'recoveryKeyFile'>): void {
   const directory = dataDirectory(plan.data)
+  if (statSync(plan.data, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new CliError('not_a_directory', `${plan.data} is a file`, { hint: 'name a directory with --data' })
   const parts = [directory.database, directory.hsm, directory.operator.root, directory.recoveryFile]
   const present = [...parts, directory.caCertificate, directory.tlsCertificate].find((path) => existsSync(path))
   if (present !== undefined)
@@ -50,6 +53,7 @@ export function refuseExisting(plan: Pick<InstallationPlan, 'data' | 'recoveryKe
     throw new CliError('file_exists', `${plan.recoveryKeyFile} is there already`, {
       hint: 'name another file with --recovery-key-file; it may be the only key to another recovery file',
     })
+  if (!plan.recoveryKeyFile.startsWith(plan.data + sep)) requireParent(plan.recoveryKeyFile)
 }
 
 /**
@@ -76,7 +80,7 @@ export async function createInstallation(plan: InstallationPlan, signal: AbortSi
     },
     signal,
   )
-  const organisationId = await makeDatabase(created, directory)
+  const organisationId = await makeDatabase(created, directory, operatorPublicKey)
   const importPublicKey = Buffer.from(hsm.importPublicKey, 'base64')
   const { hsmId, receiptPublicKey } = hsm
   const pinned: PinnedHsm = {
@@ -123,10 +127,15 @@ async function makeCertificates(
 }
 
 /** Returns the organisation's id. */
-async function makeDatabase(created: CreatedPaths, directory: DataDirectory): Promise<string> {
+async function makeDatabase(
+  created: CreatedPaths,
+  directory: DataDirectory,
+  operatorPublicKey: Buffer,
+): Promise<string> {
   created.expect(directory.database, `${directory.database}-wal`, `${directory.database}-shm`)
   createDatabase(directory.database)
   using storage = openDatabase(directory.database)
+  await storage.administration.recordOperatorPublicKey(operatorPublicKey)
   const { token, apiKey } = newApiKey(FIRST_API_KEY)
   await storage.administration.createApiKey(apiKey)
   created.file(directory.operator.apiKey, `${token}\n`)

@@ -19,6 +19,7 @@ import {
 } from '@mortise/lorawan'
 import type { JoinAnswer, JoinCommand, VerifyJoinRequestCommand } from '../contract/join.ts'
 import { HsmError } from '../errors.ts'
+import type { AppSKeyDelivery } from '../receipts/receipt.ts'
 import { type DeviceRecord, OWNER_ID_BYTES } from '../records/device-record.ts'
 import { encodeSessionRecord, SESSION_KEY_ID_BYTES } from '../records/session-record.ts'
 import type { Token, TokenKey } from '../token/token.ts'
@@ -59,6 +60,7 @@ export function answerJoin(custody: Custody, command: JoinCommand): JoinAnswer {
         subject: command.deviceRecord,
         device: { receiptSalt: device.receiptSalt, devEui: eui64ToBytes(device.devEui) },
         kekIds: [nsKek, asKek].flatMap((kek) => (kek === undefined ? [] : [kek.record.kekId])),
+        appSKey: deliveryOf(command, nsKek, asKek),
       }),
     }
   })
@@ -152,6 +154,12 @@ function checkDeliveryToNetwork(device: DeviceRecord, command: JoinCommand, asKe
 
 function deliveryUse(command: JoinCommand, nsKek: OpenKek | undefined): 'read' | 'wrap' {
   return command.appSKeyToNetwork && nsKek === undefined ? 'read' : 'wrap'
+}
+
+/** What the receipt says of the AppSKey. */
+function deliveryOf(command: JoinCommand, nsKek: OpenKek | undefined, asKek: OpenKek | undefined): AppSKeyDelivery {
+  if (command.appSKeyToNetwork) return nsKek === undefined ? 'networkClear' : 'networkWrapped'
+  return asKek === undefined ? 'none' : 'wrapped'
 }
 
 function release(token: Token, kek: OpenKek | undefined, key: TokenKey): Buffer {

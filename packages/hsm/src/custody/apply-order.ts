@@ -116,6 +116,7 @@ function carryOut(
     subject: command.text,
     device: undefined,
     kekIds: claim.newKeks.map(({ kekId }) => Buffer.from(kekId, 'hex')).slice(0, MAX_RECEIPT_KEKS),
+    appSKey: 'none',
   })
   return { changes, floors, receipt }
 }

@@ -26,6 +26,7 @@ export function releaseAppSKey(custody: Custody, command: ReleaseAppSKeyCommand)
       subject: command.deviceRecord,
       device: { receiptSalt: device.receiptSalt, devEui: eui64ToBytes(device.devEui) },
       kekIds: [kek.record.kekId],
+      appSKey: 'wrapped',
     }),
   }))
 }

@@ -1,5 +1,6 @@
 import { HsmError } from '../errors.ts'
 import {
+  type AppSKeyDelivery,
   deviceHash,
   encodeReceipt,
   RECEIPT_HASH_BYTES,
@@ -17,6 +18,7 @@ export interface ReceiptEntry {
   readonly subject: Buffer
   readonly device: { readonly receiptSalt: Buffer; readonly devEui: Uint8Array } | undefined
   readonly kekIds: readonly Buffer[]
+  readonly appSKey: AppSKeyDelivery
 }
 
 const NO_DEVICE = Buffer.alloc(16)
@@ -60,6 +62,7 @@ export class ReceiptChain {
       timeMs: Date.now(),
       operation: entry.operation,
       result: RECEIPT_RESULT_DONE,
+      appSKey: entry.appSKey,
       deviceHash: entry.device ? deviceHash(entry.device.receiptSalt, entry.device.devEui) : NO_DEVICE,
       recordDigest: recordDigest(entry.subject),
       kekIds: entry.kekIds,

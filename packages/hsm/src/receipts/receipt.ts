@@ -6,6 +6,13 @@ import { WireReader, WireWriter } from '../contract/wire.ts'
 export const RECEIPT_OPERATION = { answerJoin: 1, releaseAppSKey: 2, applyOrder: 3 } as const
 export type ReceiptOperation = keyof typeof RECEIPT_OPERATION
 
+/**
+ * How the AppSKey left, if it did: wrapped for an application server, or, by the owner's word, to the network itself,
+ * wrapped or in clear. Append, never renumber.
+ */
+export const APP_S_KEY_DELIVERY = { none: 0, wrapped: 1, networkWrapped: 2, networkClear: 3 } as const
+export type AppSKeyDelivery = keyof typeof APP_S_KEY_DELIVERY
+
 /** 0 = done. Refusals are reserved: they will be chained as sums by code. */
 export const RECEIPT_RESULT_DONE = 0
 
@@ -25,6 +32,8 @@ export interface Receipt {
   readonly timeMs: number
   readonly operation: ReceiptOperation
   readonly result: number
+  /** How an AppSKey left. */
+  readonly appSKey: AppSKeyDelivery
   /** SHA-256(receipt salt of the device ‖ DevEUI big-endian), first 16 bytes; zeros where no device is concerned. */
   readonly deviceHash: Buffer
   /** SHA-256 of the device record, or of the order's text, first 16 bytes. */
@@ -40,6 +49,7 @@ export function encodeReceipt(receipt: Receipt): Buffer {
     .uint8(RECEIPT_VERSION)
     .uint8(RECEIPT_OPERATION[receipt.operation])
     .uint8(receipt.result)
+    .uint8(APP_S_KEY_DELIVERY[receipt.appSKey])
     .fixed(receipt.hsmId)
     .uint48(receipt.bootEpoch)
     .uint32(receipt.worker)
@@ -60,6 +70,7 @@ export function decodeReceipt(bytes: Buffer): Receipt {
   const receipt: Receipt = {
     operation,
     result: reader.uint8(),
+    appSKey: deliveryOf(reader.uint8()),
     hsmId: reader.fixed(8),
     bootEpoch: reader.uint48(),
     worker: reader.uint32(),
@@ -91,4 +102,9 @@ export function recordDigest(record: Uint8Array): Buffer {
 function operationOf(number: number): ReceiptOperation {
   for (const [name, value] of Object.entries(RECEIPT_OPERATION)) if (value === number) return name as ReceiptOperation
   throw new HsmError('frame_malformed', 'receipt operation')
+}
+
+function deliveryOf(number: number): AppSKeyDelivery {
+  for (const [name, value] of Object.entries(APP_S_KEY_DELIVERY)) if (value === number) return name as AppSKeyDelivery
+  throw new HsmError('frame_malformed', 'receipt AppSKey delivery')
 }

@@ -1,7 +1,7 @@
 import { decodeReceipt, RECEIPT_HASH_BYTES, receiptHash } from './receipt.ts'
 
-/** Bounds what an absent server lets pile up: with about 150 bytes each, some ten megabytes. */
-export const MAX_UNACKNOWLEDGED_RECEIPTS = 65_536
+/** Bounds what an absent server lets pile up: with about 150 bytes each, some two megabytes. */
+export const MAX_UNACKNOWLEDGED_RECEIPTS = 16_384
 
 /** Receipts of one chain that no commit has been acknowledged for, oldest first. */
 export class UnacknowledgedReceipts {

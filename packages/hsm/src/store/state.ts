@@ -17,6 +17,8 @@ const SIGNER_ID_BYTES = 16
 export const MAX_UNACKNOWLEDGED_ORDERS = 16
 /** About a million changed or removed records. */
 export const MAX_STORE_BYTES = 64 * 1024 * 1024
+/** The same with the header and tag of the sealed file. */
+export const MAX_STORE_FILE_BYTES = MAX_STORE_BYTES + 1024
 
 /** What the HSM process keeps, sealed, between two starts. */
 export interface StoreState {
@@ -26,7 +28,7 @@ export interface StoreState {
   readonly storageKeyId: Buffer
   /** RFC 3339, UTC. */
   readonly createdAt: string
-  /** Rises by one with every write of the store. */
+  /** Rises by one with every order: what the guard against a rolled-back store compares. */
   readonly epoch: number
   /** SPKI, DER, of Ed25519 (operator, receipts) and RSA-3072 (import). */
   readonly operatorPublicKey: Buffer

@@ -1,26 +1,26 @@
-import { statSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { HsmError } from '../errors.ts'
+
+const LOCK_FILE = 'lock'
 
 /**
  * Makes this the one HSM process of a directory until it ends: two would write one store and give the same numbers to
- * different receipts. The claim is an abstract Unix socket named after the directory itself, which the kernel frees with
- * the process, so that it can be neither stale nor reached by another path. It holds within one network namespace.
+ * different receipts. The claim is SQLite's lock of a file inside the directory, where nobody else may look: the kernel
+ * frees it with the process, also after SIGKILL, so that it is never stale.
  * @throws HsmError busy
  */
-export async function claimDirectory(directory: string): Promise<Disposable> {
-  const { dev, ino } = statSync(directory)
-  const server = createServer((socket) => socket.destroy())
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', () => {
-      reject(new HsmError('busy', `another HSM process serves ${directory}`))
-    })
-    server.listen(`\0mortise-hsm-${dev}-${ino}`, resolve)
-  })
-  server.unref()
+export function claimDirectory(directory: string): Disposable {
+  const database = new DatabaseSync(join(directory, LOCK_FILE))
+  try {
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    throw new HsmError('busy', `another HSM process serves ${directory}`, { cause: error })
+  }
   return {
     [Symbol.dispose]() {
-      server.close()
+      database.close()
     },
   }
 }

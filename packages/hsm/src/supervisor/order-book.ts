@@ -5,8 +5,15 @@ import { MAX_UNACKNOWLEDGED_ORDERS, type StoreState } from '../store/state.ts'
 /** The part of the sealed store that orders change. Pure: the supervisor writes the result. */
 
 /**
+ * How far a sequence number, and an epoch that the operator accepts, may run ahead. Both come from the server when the
+ * CLI asks for them: a lie must not use up all numbers. A store restored from a copy may be far behind.
+ */
+export const MAX_SEQUENCE_GAP = 1_000_000
+export const MAX_EPOCH_GAP = 1_000_000
+
+/**
  * Whether an order may be carried out now.
- * @throws HsmError order_replayed, label_in_use, order_backlog_full
+ * @throws HsmError order_replayed, order_sequence_gap, label_in_use, order_backlog_full
  */
 export function claimOrder(state: StoreState, claim: OrderClaim): ClaimAnswer {
   const repeated = state.unacknowledged.find(
@@ -14,14 +21,20 @@ export function claimOrder(state: StoreState, claim: OrderClaim): ClaimAnswer {
   )
   if (repeated?.orderDigest.equals(claim.orderDigest) === true)
     return { kind: 'repeated', applied: { changes: repeated.records, epoch: state.epoch, receipt: repeated.receipt } }
-  if (claim.sequence <= (state.lastSequence.get(claim.signer) ?? 0)) throw new HsmError('order_replayed')
+  const last = state.lastSequence.get(claim.signer) ?? 0
+  if (claim.sequence <= last) throw new HsmError('order_replayed')
+  if (claim.sequence > last + MAX_SEQUENCE_GAP) throw new HsmError('order_sequence_gap')
   if (state.unacknowledged.length >= MAX_UNACKNOWLEDGED_ORDERS) throw new HsmError('order_backlog_full')
   return { kind: 'new', kekVersions: nextKekVersions(state, claim) }
 }
 
-/** The store after an order: a new object, with the next epoch. */
+/**
+ * The store after an order: a new object, with the next epoch.
+ * @throws HsmError order_malformed: an accepted epoch that cannot be
+ */
 export function commitOrder(state: StoreState, commit: OrderCommit): StoreState {
-  const { signer, sequence, orderDigest, changes, receipt } = commit
+  const { signer, sequence, orderDigest, changes, receipt, acceptedEpoch = 0 } = commit
+  if (acceptedEpoch > state.epoch + MAX_EPOCH_GAP) throw new HsmError('order_malformed', 'epoch')
   const floors = new Map([...state.floors, ...commit.floors])
   const labels = new Map(state.labels)
   const kekVersions = new Map(state.kekVersions)
@@ -31,7 +44,7 @@ export function commitOrder(state: StoreState, commit: OrderCommit): StoreState 
   }
   return {
     ...state,
-    epoch: Math.max(state.epoch, commit.acceptedEpoch ?? 0) + 1,
+    epoch: Math.max(state.epoch, acceptedEpoch) + 1,
     floors,
     labels,
     kekVersions,

@@ -1,11 +1,11 @@
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { HsmError } from '../errors.ts'
 import { openToken } from '../token/open-token.ts'
 import type { Pkcs11Settings } from '../token/settings.ts'
 import { readLimited, writeDurably } from '../store/durable-file.ts'
 import { openFile, SealingKey, sealFile, type Unlock } from '../store/sealed-file.ts'
-import { decodeStoreState, encodeStoreState, MAX_STORE_BYTES, type StoreState } from '../store/state.ts'
+import { decodeStoreState, encodeStoreState, MAX_STORE_FILE_BYTES, type StoreState } from '../store/state.ts'
 import { decodeBackendFile, encodeBackendFile } from './backend-file.ts'
 
 const STORE_FILE = 'store'
@@ -49,7 +49,7 @@ export class SealedStore {
   }
 
   /**
-   * Opens the store with the passphrase or PIN and tests the storage keys.
+   * Opens the store with the passphrase or PIN.
    * @throws HsmError wrong_passphrase, store_damaged, token_failed
    */
   static open(directory: string, secret: Buffer): SealedStore {
@@ -76,10 +76,18 @@ export class SealedStore {
   readReceipts(): Buffer | undefined {
     const path = join(this.#directory, RECEIPTS_FILE)
     if (!existsSync(path)) return undefined
-    const payload = this.#key.open(readExisting(path, MAX_STORE_BYTES))
+    const payload = this.#key.open(readExisting(path, MAX_STORE_FILE_BYTES))
     if (payload === undefined)
       throw new HsmError('store_damaged', 'receipts: it was changed, or belongs to another store')
     return payload
+  }
+
+  /** Puts aside receipts that cannot be read, as evidence; returns where they are. */
+  setReceiptsAside(): string {
+    const path = join(this.#directory, RECEIPTS_FILE)
+    const aside = `${path}.unreadable-${Date.now()}`
+    renameSync(path, aside)
+    return aside
   }
 
   writeReceipts(payload: Buffer | undefined): void {
@@ -109,7 +117,7 @@ function readBackend(directory: string): { kind: 'soft' } | Pkcs11Settings {
 }
 
 function readStoreFile(directory: string): Buffer {
-  return readExisting(join(directory, STORE_FILE), MAX_STORE_BYTES)
+  return readExisting(join(directory, STORE_FILE), MAX_STORE_FILE_BYTES)
 }
 
 function readExisting(path: string, maxBytes: number): Buffer {

@@ -51,6 +51,11 @@ const MAX_WORKERS = 64
 const MAX_CONNECTIONS_PER_WORKER = 16
 const MAX_PATH_BYTES = 107
 const STOP_TIMEOUT_MS = 2000
+/** With about 150 bytes each, some twenty megabytes. */
+const MAX_ORPHANED_RECEIPTS = 131_072
+/** Beyond what workers take: connections that are only told to come again. */
+const SPARE_CONNECTIONS = 64
+const REFUSED_LINGER_MS = 1000
 const NO_CHAINS = encodeChainEnds([])
 
 /** What exists only while the store is open. */
@@ -112,7 +117,7 @@ export class Supervisor {
 
   /** Listens on both sockets; sealed until {@link unseal}. @throws HsmError busy */
   async listen(): Promise<void> {
-    this.#claim = await claimDirectory(this.#options.directory)
+    this.#claim = claimDirectory(this.#options.directory)
     await this.#listen(this.#options.serverSocket, 0o660, { pauseOnConnect: true }, (socket) => {
       this.#assign(socket)
     })
@@ -122,7 +127,7 @@ export class Supervisor {
   }
 
   /**
-   * Opens the store with the passphrase or PIN, counts the boot in its epoch, and starts the workers.
+   * Opens the store with the passphrase or PIN, names the boot, and starts the workers, which test the storage keys.
    * @param secret wiped as soon as it is not needed any more
    * @throws HsmError wrong_passphrase, store_damaged, token_failed
    */
@@ -151,7 +156,7 @@ export class Supervisor {
 
   async #open(secret: Buffer): Promise<void> {
     const store = this.#openWith(secret)
-    for (const end of decodeChainEnds(store.readReceipts() ?? NO_CHAINS)) this.#orphans.set(chainKey(end), end)
+    for (const end of this.#readOrphans(store)) this.#orphans.set(chainKey(end), end)
     // A chain of receipts is named by its boot, which must never come twice: above the last, and above those of a life
     // of the store that a roll-back has made it forget. The epoch stays: restarts are no way past the roll-back guard.
     const bootEpoch = Math.max(store.state.lastBoot + 1, Date.now())
@@ -167,6 +172,18 @@ export class Supervisor {
       throw error
     }
     this.#options.log(`unsealed: HSM ${store.state.hsmId.toString('hex')}, ${this.#workerCount} worker(s)`)
+  }
+
+  /** Receipts that were left behind. Unreadable ones are kept aside: they must not keep the HSM from opening. */
+  #readOrphans(store: SealedStore): ChainEnd[] {
+    try {
+      return decodeChainEnds(store.readReceipts() ?? NO_CHAINS)
+    } catch (error) {
+      this.#options.log(
+        `receipts of the last run cannot be read (${messageOf(error)}): see ${store.setReceiptsAside()}`,
+      )
+      return []
+    }
   }
 
   #openWith(secret: Buffer): SealedStore {
@@ -233,8 +250,9 @@ export class Supervisor {
       const code = this.#unsealed === undefined ? 'sealed' : 'busy'
       socket.on('error', () => socket.destroy())
       socket.end(encodeFrame(FRAME.refused, 0, encodeRefusal(new HsmError(code))))
-      // Reads on, so that the end of the other side is seen.
+      // Reads on, so that the end of the other side is seen, but not for ever.
       socket.resume()
+      socket.setTimeout(REFUSED_LINGER_MS, () => socket.destroy())
       return
     }
     worker.connect(socket)
@@ -254,9 +272,23 @@ export class Supervisor {
   /** Another worker closes the chain; a new one does so when it starts. */
   #orphan(chain: ChainEnd): void {
     this.#orphans.set(chainKey(chain), chain)
+    this.#boundOrphans()
     if (this.#stopping) return
     const heir = [...this.#workers].find((other) => !other.retiring && other.served)
     heir?.tell({ type: 'orphans', chains: [chain] })
+  }
+
+  /** A server that takes no receipts must not fill the memory: the ends of chains stay, and show what is missing. */
+  #boundOrphans(): void {
+    let count = 0
+    for (const chain of this.#orphans.values()) count += chain.receipts.length
+    for (const [key, chain] of this.#orphans) {
+      if (count <= MAX_ORPHANED_RECEIPTS) return
+      if (chain.receipts.length === 0) continue
+      this.#options.log(`${chain.receipts.length} receipts of worker ${chain.worker} are dropped: no server took them`)
+      this.#orphans.set(key, { ...chain, receipts: [] })
+      count -= chain.receipts.length
+    }
   }
 
   /** Starts workers until there are as many as there should be. One such loop runs at a time. */
@@ -383,6 +415,7 @@ export class Supervisor {
       throw new HsmError('token_failed', `socket path longer than ${MAX_PATH_BYTES} bytes: ${path}`)
     rmSync(path, { force: true })
     const server = createServer(options, onConnection)
+    server.maxConnections = this.#workerCount * MAX_CONNECTIONS_PER_WORKER + SPARE_CONNECTIONS
     this.#servers.push(server)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)

@@ -43,20 +43,21 @@ export class WorkerProcess {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       serialization: 'advanced',
     })
-    this.#readReceipts()
+    this.#child.on('error', () => {
+      // A process that could not be started has no pid, and closes nothing.
+      if (this.#child.pid === undefined) this.#end(events, undefined)
+      else this.#child.kill('SIGKILL')
+    })
     this.#child.on('message', (message: FromWorker) => {
       if (message.type === 'connection-opened') this.#handedOver.shift()
       events.onMessage(this, message)
     })
     // 'close' comes after the pipes have been read to their end: no receipt is missed.
     this.#child.on('close', (_code, signal) => {
-      this.#closed = true
-      this.#signal = signal ?? undefined
-      // It died before it took them: the client sees closed connections at once, and comes again.
-      for (const socket of this.#handedOver) socket.destroy()
-      events.onClosed(this)
+      this.#end(events, signal ?? undefined)
     })
-    this.#child.on('error', () => this.#child.kill('SIGKILL'))
+    if (this.#child.pid === undefined) return
+    this.#readReceipts()
     this.#send(start)
   }
 
@@ -85,6 +86,9 @@ export class WorkerProcess {
         resolve(message)
       })
       this.#child.once('close', () => {
+        resolve(undefined)
+      })
+      this.#child.once('error', () => {
         resolve(undefined)
       })
     })
@@ -136,6 +140,14 @@ export class WorkerProcess {
   chainEnd(): ChainEnd {
     const { bootEpoch, worker } = this.#start
     return { bootEpoch, worker, ...this.#receipts.end, receipts: this.#receipts.receipts }
+  }
+
+  #end(events: WorkerEvents, signal: string | undefined): void {
+    this.#closed = true
+    this.#signal = signal
+    // It died before it took them: the client sees closed connections at once, and comes again.
+    for (const socket of this.#handedOver) socket.destroy()
+    events.onClosed(this)
   }
 
   #readReceipts(): void {

@@ -4,6 +4,7 @@ import type { Custody } from '../custody/custody.ts'
 import { Floors } from '../custody/floors.ts'
 import { KekCache } from '../custody/kek-cache.ts'
 import { HsmError } from '../errors.ts'
+import { signerId } from '../orders/sign-order.ts'
 import { ReceiptChain } from '../receipts/chain.ts'
 import type { ChainName } from '../receipts/chain-end.ts'
 import type { ReceiptAcknowledgement } from '../receipts/head.ts'
@@ -132,6 +133,7 @@ class Worker {
   #makeContext(custody: Custody): WorkerContext {
     const start = this.#start
     const isEnding = () => this.#ending
+    const operator = signerId(toBuffer(this.#start.operatorPublicKey))
     return {
       get ending() {
         return isEnding()
@@ -154,6 +156,7 @@ class Worker {
       }),
       orderAcknowledged: (signer, sequence) => {
         // Each order at most once: whoever repeats acknowledgements for ever does not fill the channel to the supervisor.
+        if (!signer.equals(operator)) return
         if (sequence <= this.#ordersAcknowledged || sequence > this.#state.lastSequence) return
         this.#ordersAcknowledged = sequence
         send({ type: 'order-acknowledged', signer: signer.toString('hex'), sequence })

@@ -116,6 +116,12 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
       const command = { ...joinCommand(enrolled, 7, {}, { dlSettings: 0x80 }), appSKeyToNetwork: true }
       expectAnswer(enrolled, 7, command, {})
       expectAnswer(enrolled, 7, { ...command, nsKekRecord: ns[32].record }, { ns: ns[32] })
+      const delivered = [command, { ...command, nsKekRecord: ns[32].record }, { ...command, appSKeyToNetwork: false }]
+      expect(delivered.map((one) => decodeReceipt(join(one).receipt).appSKey)).toEqual([
+        'networkClear',
+        'networkWrapped',
+        'none',
+      ])
     }
   })
 
@@ -132,6 +138,7 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
     expect(keyUnwrap(second.value, released.appSKey)).toEqual(enrolled.device.expect(9, command).appSKey)
     expect(decodeReceipt(released.receipt)).toMatchObject({
       operation: 'releaseAppSKey',
+      appSKey: 'wrapped',
       kekIds: [Buffer.from(second.id, 'hex')],
     })
   })

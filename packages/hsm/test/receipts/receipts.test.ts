@@ -20,6 +20,7 @@ const ENTRY = {
   subject: Buffer.from('a device record'),
   device: { receiptSalt: Buffer.alloc(16, 1), devEui: Buffer.alloc(8, 2) },
   kekIds: [Buffer.alloc(16, 3)],
+  appSKey: 'wrapped',
 } as const
 
 function chainOf(count: number): { chain: ReceiptChain; receipts: Buffer[] } {
@@ -55,6 +56,7 @@ describe('a receipt', () => {
     deviceHash: buffer(16),
     recordDigest: buffer(16),
     kekIds: fc.array(buffer(16), { maxLength: 8 }),
+    appSKey: fc.constantFrom('none', 'wrapped', 'networkWrapped', 'networkClear'),
     previous: buffer(32),
   })
 

@@ -27,6 +27,8 @@ export interface OperatorDirectory {
   readonly apiKey: string
   readonly recoveryKey: string
   readonly hsmFile: string
+  /** Highest sequence number signed so far. */
+  readonly lastSequence: string
 }
 
 export function dataDirectory(root: string): DataDirectory {
@@ -56,5 +58,6 @@ export function operatorDirectory(root: string): OperatorDirectory {
     apiKey: join(root, 'api-key'),
     recoveryKey: join(root, 'recovery-key'),
     hsmFile: join(root, 'hsm.json'),
+    lastSequence: join(root, 'last-sequence'),
   }
 }

@@ -1,3 +1,5 @@
+import type { SecretKind } from '@mortise/hsm'
+
 /** Where to listen. Port 0 takes a free one. */
 export interface ListenAddress {
   readonly host: string
@@ -7,7 +9,13 @@ export interface ListenAddress {
 /** How the server reaches the trust boundary. */
 export type HsmChoice =
   /** Starts the HSM process itself, under its own user: for a first try. Without a secret file it starts sealed. */
-  | { readonly kind: 'spawn'; readonly secretFile?: string | undefined; readonly workers?: number | undefined }
+  | {
+      readonly kind: 'spawn'
+      readonly secretFile?: string | undefined
+      /** What the secret file is said to hold: the HSM process refuses one for the other kind of HSM. */
+      readonly secretKind?: SecretKind | undefined
+      readonly workers?: number | undefined
+    }
   /** `mortise hsm serve` runs elsewhere on this machine, under a user of its own. */
   | { readonly kind: 'socket'; readonly path: string }
 

@@ -6,28 +6,24 @@ const AUTHENTICATION = Symbol('authentication')
 /** A network server that proved the key of the certificate which the operator signed in for it. */
 export class NetworkServer {
   readonly kind = 'ns'
-  readonly peer: Peer
   /** NetID, 6 lower-case hex digits. */
   readonly id: string
 
-  constructor(proof: typeof AUTHENTICATION, peer: Peer) {
+  constructor(proof: typeof AUTHENTICATION, id: string) {
     requireProof(proof)
-    this.peer = peer
-    this.id = peer.id
+    this.id = id
   }
 }
 
 /** An application server, likewise. */
 export class ApplicationServer {
   readonly kind = 'as'
-  readonly peer: Peer
   /** AS-ID. */
   readonly id: string
 
-  constructor(proof: typeof AUTHENTICATION, peer: Peer) {
+  constructor(proof: typeof AUTHENTICATION, id: string) {
     requireProof(proof)
-    this.peer = peer
-    this.id = peer.id
+    this.id = id
   }
 }
 
@@ -78,8 +74,8 @@ function toEntry(peer: Peer): Entry {
   return { outcome: peer.disabled ? 'disabled' : toAuthenticated(peer), notBefore, notAfter }
 }
 
-function toAuthenticated(peer: Peer): AuthenticatedPeer {
-  return peer.kind === 'ns' ? new NetworkServer(AUTHENTICATION, peer) : new ApplicationServer(AUTHENTICATION, peer)
+function toAuthenticated({ kind, id }: Peer): AuthenticatedPeer {
+  return kind === 'ns' ? new NetworkServer(AUTHENTICATION, id) : new ApplicationServer(AUTHENTICATION, id)
 }
 
 function requireProof(proof: unknown): void {

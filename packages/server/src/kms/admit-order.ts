@@ -5,8 +5,8 @@ import { AdministrationError } from './errors.ts'
 import { readCertificate, refuseExpired } from './peer-certificates.ts'
 
 /**
- * How far a sequence number may run ahead of the highest one known. Without the limit one order with the highest number
- * of all, submitted while no HSM says who the operator is, would leave none for the operator.
+ * How far a sequence number may run ahead of the highest one known: one order with the highest number of all, signed by
+ * mistake, would leave none for those after it.
  */
 const MAX_SEQUENCE_GAP = 1000
 
@@ -15,10 +15,12 @@ const MAX_ENVELOPE_LENGTH = 256 * 1024
 
 /** What the server knows when an order comes in. */
 export interface AdmissionContext {
-  /** SPKI, DER; unknown until the HSM was first reached. */
+  /** SPKI, DER: of the operator whom the database knows. */
   readonly operatorPublicKey: Buffer | undefined
-  /** Highest sequence number seen of this signer, in the database or by the HSM. */
-  readonly highestSequence: (signer: Buffer) => number
+  /** SPKI, DER: of the operator whom the HSM obeys; undefined until it was first reached. */
+  readonly hsmOperatorPublicKey: Buffer | undefined
+  /** Highest sequence number seen of the operator, in the database or by the HSM. */
+  readonly highestSequence: number
   /** Highest epoch of the HSM's store that the database has seen. */
   readonly hsmEpoch: number
   readonly nowMs: number
@@ -33,21 +35,31 @@ export interface AdmittedOrder {
 /**
  * Checks of an order that need neither the HSM nor the state of the database, and those that depend on the clock: what
  * fails here is not stored, and takes no sequence number from the operator. The HSM checks again what matters to it.
- * @throws AdministrationError order_malformed, order_signature_invalid, order_sequence_gap, order_epoch_too_low,
- *   envelope_damaged, certificate_malformed, certificate_expired; HsmError order_malformed
+ * @throws AdministrationError operator_unknown, operator_mismatch, order_signature_invalid, order_sequence_gap,
+ *   order_epoch_too_low, envelope_damaged, certificate_malformed, certificate_expired; HsmError order_malformed
  */
 export function admitOrder(submitted: SubmittedOrder, context: AdmissionContext): AdmittedOrder {
+  const operatorPublicKey = operatorOf(context)
   const text = Buffer.from(submitted.text)
   const order = parseOrder(text)
   const signatures = submitted.signatures.map(readSignature)
-  checkSignature(text, order, signatures, context.operatorPublicKey)
+  checkSignature(text, order, signatures, operatorPublicKey)
   const signer = Buffer.from(order.signer, 'hex')
-  checkSequence(order, context.highestSequence(signer))
+  checkSequence(order, context.highestSequence)
   checkEpoch(order, context.hsmEpoch)
   const certificates = submitted.certificates ?? []
   for (const pem of certificates) refuseExpired(readCertificate(pem), context.nowMs)
   const envelope = readEnvelope(submitted.envelope)
   return { order, stored: { signer, sequence: order.sequence, text, signatures, envelope, certificates } }
+}
+
+/** Without the key anybody could fill the places of waiting orders, and use up the operator's sequence numbers. */
+function operatorOf({ operatorPublicKey, hsmOperatorPublicKey }: AdmissionContext): Buffer {
+  if (operatorPublicKey === undefined)
+    throw new AdministrationError('operator_unknown', 'the database was made without the operator key')
+  if (hsmOperatorPublicKey !== undefined && !hsmOperatorPublicKey.equals(operatorPublicKey))
+    throw new AdministrationError('operator_mismatch', 'the HSM and the database are not of one installation')
+  return operatorPublicKey
 }
 
 function readSignature({ signer, signature }: SubmittedSignature): OrderSignature {
@@ -56,20 +68,20 @@ function readSignature({ signer, signature }: SubmittedSignature): OrderSignatur
   return { signer: Buffer.from(signer, 'hex'), signature: Buffer.from(signature, 'hex') }
 }
 
-/** Exactly one signature, by the signer whom the text names, and by the operator where that key is known. */
+/** Exactly one signature, by the signer whom the text names, who is the operator. */
 function checkSignature(
   text: Buffer,
   order: Order,
   signatures: readonly OrderSignature[],
-  operatorPublicKey: Buffer | undefined,
+  operatorPublicKey: Buffer,
 ): void {
   const [signature, ...more] = signatures
   if (signature === undefined || more.length > 0)
     throw new AdministrationError('order_signature_invalid', 'one signature expected')
   if (signature.signer.toString('hex') !== order.signer)
     throw new AdministrationError('order_signature_invalid', 'signer')
-  if (operatorPublicKey !== undefined && !verifyOrderSignature(text, signature, operatorPublicKey))
-    throw new AdministrationError('order_signature_invalid', 'not signed by the operator key of this HSM')
+  if (!verifyOrderSignature(text, signature, operatorPublicKey))
+    throw new AdministrationError('order_signature_invalid', 'not signed by the operator key of this installation')
 }
 
 function checkSequence({ sequence }: Order, highest: number): void {

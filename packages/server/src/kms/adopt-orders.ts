@@ -1,4 +1,4 @@
-import { type HsmClient, type Order, parseOrder } from '@mortise/hsm'
+import { type HsmClient, type Order, parseOrder, signerId } from '@mortise/hsm'
 import {
   type AdministrationReader,
   type AdministrationWriter,
@@ -77,7 +77,10 @@ export class OrderAdopter implements AsyncDisposable {
 
   /** Settles the waiting orders as far as it goes; to be called whenever the HSM may have become able to take them. */
   adoptWaiting(): Promise<void> {
-    return this.#inTurn(() => this.#settleAll())
+    return this.#inTurn(() => {
+      this.#acknowledgeAdopted()
+      return this.#settleAll()
+    })
   }
 
   /** Resolves when the database is not used any more; what waits then goes on waiting. */
@@ -97,6 +100,20 @@ export class OrderAdopter implements AsyncDisposable {
   #refuseEarly(order: Order, certificates: readonly string[]): void {
     if (this.#waiting >= MAX_WAITING_ORDERS) throw new AdministrationError('order_backlog_full')
     if (this.#waiting === 0) planOrder(this.#options.storage, order, certificates)
+  }
+
+  /**
+   * Says again what is durable: an acknowledgement may have been lost, or withheld by a server that was taken over, and
+   * the HSM takes no order while too many outcomes are unacknowledged. The newest adopted order stands for all before
+   * it, which were settled in the order of their sequence numbers.
+   */
+  #acknowledgeAdopted(): void {
+    const { storage, hsm } = this.#options
+    if (hsm === undefined || this.#disposed) return
+    const operatorPublicKey = storage.operatorPublicKey()
+    const [newest] = storage.listOrders('adopted', 1)
+    if (operatorPublicKey === undefined || newest?.signer.equals(signerId(operatorPublicKey)) !== true) return
+    hsm.acknowledgeOrder(newest.signer, newest.sequence)
   }
 
   async #settleAll(): Promise<void> {

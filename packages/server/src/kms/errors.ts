@@ -11,6 +11,8 @@ export type ServerRefusal =
   | 'certificate_expired'
   | 'order_sequence_gap'
   | 'order_epoch_too_low'
+  | 'operator_unknown'
+  | 'operator_mismatch'
   | 'api_key_name_invalid'
   | 'page_invalid'
 
@@ -60,6 +62,8 @@ export const REFUSES_ORDER = {
   wrong_passphrase: false,
   store_damaged: false,
   busy: false,
+  operator_unknown: false,
+  operator_mismatch: false,
   database_locked: false,
   database_newer: false,
   database_older: false,

@@ -56,12 +56,14 @@ export class LocalAdministration implements Administration {
       running: this.#hsm !== undefined,
       organisationId: this.#storage.organisationId().toString('hex'),
       hsm: this.#hsmView(),
-      nextSequence: this.#highestSequence(this.#operatorSigners()) + 1,
+      nextSequence: this.#highestSequence() + 1,
       devices: this.#storage.countDevices(),
       waitingOrders: this.#adopter.waitingOrders,
       refusedOrders: this.#storage.listOrders('refused', REFUSED_ORDERS_SHOWN).map(toOrderView),
       warnings: warningsOf({
         hsmState: this.#hsm?.state,
+        operator: this.#storage.operatorPublicKey(),
+        hsmOperator: this.#hsm?.welcome?.operatorPublicKey,
         obstacle: this.#adopter.obstacle,
         peers: this.#storage.listPeers(),
         nowMs: Date.now(),
@@ -72,8 +74,9 @@ export class LocalAdministration implements Administration {
   submitOrder(submitted: SubmittedOrder): Promise<OrderReport> {
     return answer(() => {
       const admitted = admitOrder(submitted, {
-        operatorPublicKey: this.#hsm?.welcome?.operatorPublicKey,
-        highestSequence: (signer) => this.#highestSequence([signer]),
+        operatorPublicKey: this.#storage.operatorPublicKey(),
+        hsmOperatorPublicKey: this.#hsm?.welcome?.operatorPublicKey,
+        highestSequence: this.#highestSequence(),
         hsmEpoch: this.#storage.hsmEpoch(),
         nowMs: Date.now(),
       })
@@ -154,17 +157,11 @@ export class LocalAdministration implements Administration {
     }
   }
 
-  /** The operator, where the HSM names him; else whoever signed the newest orders, which may be anybody. */
-  #operatorSigners(): Buffer[] {
-    const operatorPublicKey = this.#hsm?.welcome?.operatorPublicKey
-    if (operatorPublicKey !== undefined) return [signerId(operatorPublicKey)]
-    const states = ['adopted', 'waiting', 'refused'] as const
-    return states.flatMap((state) => this.#storage.listOrders(state, 1).map(({ signer }) => signer))
-  }
-
-  #highestSequence(signers: readonly Buffer[]): number {
-    const known = signers.map((signer) => this.#storage.highestSequence(signer))
-    return Math.max(this.#hsm?.welcome?.lastSequence ?? 0, ...known)
+  /** Of the operator, in the database or by the HSM. */
+  #highestSequence(): number {
+    const operatorPublicKey = this.#storage.operatorPublicKey()
+    const stored = operatorPublicKey === undefined ? 0 : this.#storage.highestSequence(signerId(operatorPublicKey))
+    return Math.max(this.#hsm?.welcome?.lastSequence ?? 0, stored)
   }
 }
 

@@ -8,6 +8,10 @@ const MAX_PEERS_NAMED = 10
 export interface WarningFacts {
   /** Undefined where no server runs. */
   readonly hsmState: HsmClientState | undefined
+  /** SPKI, DER; undefined where the database does not know it. */
+  readonly operator: Buffer | undefined
+  /** As the HSM names it; undefined until the HSM was first reached. */
+  readonly hsmOperator: Buffer | undefined
   /** What keeps the first waiting order from being adopted. */
   readonly obstacle: AdministrationError | undefined
   readonly peers: readonly Peer[]
@@ -15,13 +19,16 @@ export interface WarningFacts {
 }
 
 /** What an operator should look after, one sentence each. */
-export function warningsOf({ hsmState, obstacle, peers, nowMs }: WarningFacts): string[] {
+export function warningsOf({ hsmState, operator, hsmOperator, obstacle, peers, nowMs }: WarningFacts): string[] {
   const warnings: string[] = []
   if (hsmState === 'sealed') warnings.push('The HSM is sealed: no device can join. Open it with `mortise unseal`.')
   if (hsmState === 'rolled-back')
     warnings.push(
       'The key store is older than the database: no device can join until the operator says `mortise accept-rollback`.',
     )
+  if (operator === undefined) warnings.push('The database does not know the operator key: no order is taken.')
+  else if (hsmOperator !== undefined && !hsmOperator.equals(operator))
+    warnings.push('The HSM obeys another operator key than the one in the database: no order is taken.')
   if (obstacle !== undefined) warnings.push(`An order waits because of ${obstacle.message}.`)
   return [...warnings, ...expiryWarnings(peers, nowMs)]
 }

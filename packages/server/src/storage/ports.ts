@@ -208,7 +208,6 @@ export interface Page {
 export interface AdministrationReader {
   organisationId(): Buffer
   listPeers(): Peer[]
-  findPeer(kind: PeerKind, id: string): Peer | undefined
   listKeks(): Kek[]
   findKek(kekId: Buffer): Kek | undefined
   /** In order of DevEUI, a page at a time. */
@@ -224,11 +223,13 @@ export interface AdministrationReader {
   highestSequence(signer: Buffer): number
   /** Highest epoch of the HSM's store that a commit has seen; 0 at first. */
   hsmEpoch(): number
+  /** Whose orders are admitted: Ed25519, SPKI, DER. Undefined in a database that was made before it was kept there. */
+  operatorPublicKey(): Buffer | undefined
   listApiKeys(): ApiKey[]
   findApiKey(tokenHash: Buffer): ApiKey | undefined
 }
 
-/** Signed receipt heads, as they came (frame encoding of one head). */
+/** A signed receipt head: how far a chain of receipts reaches, and with which hash. */
 export interface ReceiptHeadRow {
   readonly bootEpoch: number
   readonly worker: number
@@ -256,6 +257,8 @@ export interface AdministrationWriter {
   recordReceipts(receipts: readonly Buffer[], heads: readonly ReceiptHeadRow[]): Promise<void>
   /** A lower one than the highest leaves it as it is. */
   recordHsmEpoch(epoch: number): Promise<void>
+  /** SPKI, DER. Takes the place of the one before. */
+  recordOperatorPublicKey(spki: Buffer): Promise<void>
 }
 
 /** Failures of the database that a caller can act on. */

@@ -13,6 +13,7 @@ function receipt(sequence: number, worker = 1): Buffer {
     result: 0,
     deviceHash: Buffer.alloc(16),
     recordDigest: Buffer.alloc(16),
+    appSKey: 'none',
     kekIds: [],
     previous: Buffer.alloc(32),
   })

@@ -30,7 +30,7 @@ describe('PeerDirectory', () => {
   it('knows a peer by its certificate, and what kind it is', () => {
     const [ns, as] = [directory.authenticate('aa', NOW), directory.authenticate('bb', NOW)]
     expect(ns).toBeInstanceOf(NetworkServer)
-    expect(ns).toMatchObject({ kind: 'ns', id: '000013', peer: { protocol: '1.0' } })
+    expect(ns).toMatchObject({ kind: 'ns', id: '000013' })
     expect(as).toBeInstanceOf(ApplicationServer)
     expect(as).toMatchObject({ kind: 'as', id: 'app.example' })
   })
@@ -62,6 +62,6 @@ describe('PeerDirectory', () => {
 
 it('nobody but the directory makes an authenticated peer', () => {
   const forged = Symbol('authentication') as never
-  expect(() => new NetworkServer(forged, peer('aa'))).toThrow(TypeError)
-  expect(() => new ApplicationServer(forged, peer('aa'))).toThrow(TypeError)
+  expect(() => new NetworkServer(forged, '000013')).toThrow(TypeError)
+  expect(() => new ApplicationServer(forged, 'app.example')).toThrow(TypeError)
 })

@@ -38,7 +38,15 @@ describe('a device that joined', () => {
 
 describe('warnings', () => {
   const NOW = Date.UTC(2026, 10, 21)
-  const calm = { hsmState: 'ready', obstacle: undefined, peers: [], nowMs: NOW } as const
+  const key = Buffer.from('operator')
+  const calm = {
+    hsmState: 'ready',
+    operator: key,
+    hsmOperator: key,
+    obstacle: undefined,
+    peers: [],
+    nowMs: NOW,
+  } as const
   const day = 24 * 60 * 60 * 1000
   const peer = (notAfter: number, disabled = false) => {
     const { certificate, ...rest } = newPeer({ disabled })
@@ -47,12 +55,14 @@ describe('warnings', () => {
 
   it('there are none when all is well', () => {
     expect(warningsOf({ ...calm, peers: [peer(NOW + 31 * day)] })).toEqual([])
-    expect(warningsOf({ ...calm, hsmState: undefined })).toEqual([])
+    expect(warningsOf({ ...calm, hsmState: undefined, hsmOperator: undefined })).toEqual([])
   })
 
   it.each([
     ['a sealed HSM', { hsmState: 'sealed' }, 'mortise unseal'],
     ['a store that was rolled back', { hsmState: 'rolled-back' }, 'older than the database'],
+    ['an operator key that the database lacks', { operator: undefined }, 'does not know the operator key'],
+    ['an HSM of another operator', { hsmOperator: Buffer.from('another') }, 'obeys another operator key'],
     ['an order that waits', { obstacle: new AdministrationError('disk_full') }, 'disk_full'],
     ['a certificate that expires', { peers: [peer(NOW + 29 * day)] }, 'of ns 000013 expires on 2026-12-20'],
     ['a certificate that expired', { peers: [peer(NOW - day)] }, 'of ns 000013 expired on 2026-11-20'],

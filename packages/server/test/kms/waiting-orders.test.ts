@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Change } from '@mortise/hsm'
+import { type AppliedOrder, type Change, HsmClient } from '@mortise/hsm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LocalAdministration } from '../../src/kms/index.ts'
 import { type Storage, StorageError } from '../../src/storage/index.ts'
 import { makeHsm, startHsm, type TestHsm } from '../support/hsm.ts'
-import { buildOrder, deviceAdd, peerAdd, peerChange, randomId, referenceTo } from '../support/orders.ts'
+import { buildOrder, deviceAdd, makeOperator, peerAdd, peerChange, randomId, referenceTo } from '../support/orders.ts'
 import { openOrCreate, startServer, type TestServer, type TestServerOptions, until } from '../support/server.ts'
 
 let cleanup: AsyncDisposableStack
@@ -72,6 +72,7 @@ describe('an order waits', () => {
   it('where no server runs, and is adopted when one starts', async () => {
     const hsm = cleanup.use(await makeHsm())
     const storage = openOrCreate(join(hsm.root, 'mortise.db'))
+    await storage.administration.recordOperatorPublicKey(hsm.operator.publicKey)
     const offline = new LocalAdministration({ storage: storage.administration })
     const owner = storage.administration.organisationId().toString('hex')
     const [add, second] = [deviceAdd(owner), deviceAdd(owner)]
@@ -215,6 +216,97 @@ it('refuses more waiting orders than the limit, and keeps the others', async () 
   await expect(submit(501)).rejects.toMatchObject({ code: 'order_backlog_full' })
   expect((await server.administration.status()).waitingOrders).toBe(500)
 })
+
+describe('the signature of an order', () => {
+  it('is verified while the HSM is sealed since the start', async () => {
+    const hsm = cleanup.use(await startHsm({ sealed: true }))
+    const server = await serve(hsm)
+    await server.reached('sealed')
+    const changes = [deviceAdd(server.owner)]
+    const foreign = buildOrder(makeOperator(), hsm, { sequence: 900, changes, keys: [KEY] })
+    await expect(server.administration.submitOrder(foreign)).rejects.toMatchObject({ code: 'order_signature_invalid' })
+    expect(await server.administration.status()).toMatchObject({ waitingOrders: 0, nextSequence: 1 })
+    expect(await server.administration.submitOrder(orderOf(hsm, 1, ...changes))).toMatchObject({ state: 'waiting' })
+  })
+
+  it('cannot be verified where the database does not know the operator key: every order is refused', async () => {
+    const hsm = cleanup.use(await makeHsm())
+    using storage = openOrCreate(join(hsm.root, 'mortise.db'))
+    const offline = new LocalAdministration({ storage: storage.administration })
+    const order = orderOf(hsm, 1, deviceAdd(storage.administration.organisationId().toString('hex')))
+    await expect(offline.submitOrder(order)).rejects.toMatchObject({ code: 'operator_unknown' })
+    expect(await offline.status()).toMatchObject({ waitingOrders: 0, nextSequence: 1 })
+    expect((await offline.status()).warnings.join()).toContain('operator key')
+    await storage.administration.recordOperatorPublicKey(hsm.operator.publicKey)
+    expect(await offline.submitOrder(order)).toMatchObject({ state: 'waiting' })
+    expect((await offline.status()).warnings).toEqual([])
+  })
+
+  it('has to be of the one key that the database and the HSM name', async () => {
+    const hsm = cleanup.use(await startHsm())
+    const server = await serve(hsm)
+    await server.reached('ready')
+    const { administration } = server.storage
+    const changes = [deviceAdd(server.owner)]
+    const other = makeOperator()
+    await administration.recordOperatorPublicKey(other.publicKey)
+    for (const signer of [other, hsm.operator]) {
+      const order = buildOrder(signer, hsm, { sequence: 1, changes, keys: [KEY] })
+      await expect(server.administration.submitOrder(order)).rejects.toMatchObject({ code: 'operator_mismatch' })
+    }
+    expect((await server.administration.status()).warnings.join()).toContain('another operator key')
+    await administration.recordOperatorPublicKey(hsm.operator.publicKey)
+    expect(await server.administration.submitOrder(orderOf(hsm, 1, ...changes))).toMatchObject({ state: 'adopted' })
+  })
+})
+
+it('acknowledges what is adopted when it connects, so that a server which never did leaves no full backlog', async () => {
+  const hsm = cleanup.use(await startHsm())
+  const next = await fillBacklog(hsm)
+  expect(next).toBeGreaterThan(1)
+  const server = await serve(hsm)
+  await server.reached('ready')
+  const add = deviceAdd(server.owner)
+  expect(await server.administration.submitOrder(orderOf(hsm, next, add))).toMatchObject({ state: 'adopted' })
+})
+
+/** Orders are carried out and adopted, and never acknowledged, until the HSM takes no more; gives the next sequence. */
+async function fillBacklog(hsm: TestHsm): Promise<number> {
+  using storage = openOrCreate(join(hsm.root, 'mortise.db'))
+  const { administration } = storage
+  const owner = administration.organisationId().toString('hex')
+  const client = new HsmClient({
+    socketPath: hsm.serverSocket,
+    knownEpoch: () => 0,
+    onReceipts: () => Promise.resolve(),
+    onState: () => undefined,
+  })
+  try {
+    await until(() => client.state === 'ready')
+    for (let sequence = 1; ; sequence++) {
+      const submitted = orderOf(hsm, sequence, deviceAdd(owner))
+      const order = {
+        text: Buffer.from(submitted.text),
+        signatures: submitted.signatures.map(({ signer, signature }) => ({
+          signer: Buffer.from(signer, 'hex'),
+          signature: Buffer.from(signature, 'hex'),
+        })),
+        envelope: Buffer.from(submitted.envelope!),
+      }
+      const applied = await client.applyOrder({ ...order, records: [] }).catch((error: unknown) => error)
+      if (applied instanceof Error) {
+        expect(applied).toEqual(expect.objectContaining({ code: 'order_backlog_full' }))
+        return sequence
+      }
+      const signer = Buffer.from(hsm.operator.signer, 'hex')
+      const { orderId } = await administration.submitOrder({ ...order, signer, sequence, certificates: [] })
+      const { receipt, epoch } = applied as AppliedOrder
+      await administration.adoptOrder(orderId, { changes: [], receipt, epoch })
+    }
+  } finally {
+    await client.close()
+  }
+}
 
 function failWhen(storage: Storage['administration'], full: () => boolean): Storage['administration'] {
   return {

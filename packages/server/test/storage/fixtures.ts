@@ -44,6 +44,7 @@ export function newReceipt(sequence = ++receiptSequence): Buffer {
     result: 0,
     deviceHash: randomBytes(16),
     recordDigest: randomBytes(16),
+    appSKey: 'none',
     kekIds: [],
     previous: randomBytes(32),
   })

@@ -75,6 +75,15 @@ test('a migration that fails leaves the version before it, whole', () => {
   expect(tables(connection)).toEqual(['one', 'two'])
 })
 
+test('what the first version holds outlives the migrations after it', () => {
+  using connection = memory()
+  migrate(connection, MIGRATIONS.slice(0, 1))
+  connection.execute('INSERT INTO meta (id, created_at, hsm_epoch) VALUES (1, 5, 7)')
+  migrate(connection)
+  const row = connection.prepare('SELECT hsm_epoch, operator_public_key FROM meta').get()
+  expect(row).toEqual({ hsm_epoch: 7, operator_public_key: null })
+})
+
 function setVersion(path: string, version: number): void {
   using database = new DatabaseSync(path)
   database.exec(`PRAGMA user_version = ${version}`)

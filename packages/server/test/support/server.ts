@@ -30,6 +30,8 @@ export interface TestServerOptions {
 export async function startServer(hsm: TestHsm, options: TestServerOptions = {}): Promise<TestServer> {
   const path = join(hsm.root, 'mortise.db')
   const storage = openOrCreate(path)
+  // As `mortise init` does.
+  await storage.administration.recordOperatorPublicKey(hsm.operator.publicKey)
   const administrationStorage = options.wrapStorage?.(storage.administration) ?? storage.administration
   const receipts: Buffer[] = []
   const client = new HsmClient({
@@ -46,7 +48,7 @@ export async function startServer(hsm: TestHsm, options: TestServerOptions = {})
     receiptCommitted: (receipt) => receipts.push(receipt),
     ...(options.adopted && { adopted: options.adopted }),
   })
-  return Promise.resolve({
+  return {
     storage,
     client,
     adopter,
@@ -59,7 +61,7 @@ export async function startServer(hsm: TestHsm, options: TestServerOptions = {})
       await client.close()
       storage[Symbol.dispose]()
     },
-  })
+  }
 }
 
 export function openOrCreate(path: string): Storage {

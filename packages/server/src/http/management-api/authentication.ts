@@ -19,13 +19,14 @@ export function requireApiKey(apiKeys: Pick<ApiKeys, 'authenticate'>) {
     // An answer may have a token in it.
     reply.header('Cache-Control', 'no-store')
     if (request.routeOptions.config.public === true) return undefined
+    // Before the count of failures, so that nobody locks out the holder of a key who shares his address.
+    const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
+    if (token !== undefined && apiKeys.authenticate(token) !== undefined) return undefined
     const blockedSeconds = failed.blockedSeconds(request.ip, Date.now())
     if (blockedSeconds > 0) {
       reply.header('Retry-After', blockedSeconds)
       return sendProblem(reply, toProblem('too_many_attempts'))
     }
-    const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
-    if (token !== undefined && apiKeys.authenticate(token) !== undefined) return undefined
     failed.add(request.ip, Date.now())
     reply.header('WWW-Authenticate', 'Bearer')
     return sendProblem(reply, toProblem('unauthenticated'))

@@ -8,8 +8,8 @@ interface Failures {
 }
 
 /**
- * Counts failed authentications by remote address, so that somebody who tries tokens is slowed down. Tokens are too long
- * to be guessed: this bounds the work and the noise, not the risk.
+ * Counts failed authentications by remote address, so that somebody who tries tokens is told to stop. Tokens are too long
+ * to be guessed: this bounds the noise, not the risk. A valid token is never blocked.
  */
 export class FailedAttempts {
   readonly #byAddress = new Map<string, Failures>()

@@ -41,6 +41,8 @@ const PROBLEMS = {
   order_version_mismatch: [409, 'The order replaces another version of a record'],
   order_record_missing: [409, 'A record that the order changes is not there'],
   order_epoch_too_low: [409, 'The accepted epoch is below the one that the database knows'],
+  operator_unknown: [503, 'The database does not know the operator key'],
+  operator_mismatch: [503, 'The HSM obeys another operator key than the database'],
   order_backlog_full: [503, 'Too many orders wait'],
   envelope_damaged: [422, 'The envelope cannot be opened, or is not the one that the order names'],
   label_in_use: [409, 'The KEK label has been used for this recipient before'],

@@ -1,18 +1,16 @@
-import { type Peer, PEER_KINDS, type PeerKind, PEER_PROTOCOLS, StorageError } from '../ports.ts'
+import { type Peer, PEER_KINDS, PEER_PROTOCOLS, StorageError } from '../ports.ts'
 import type { Connection, Statement } from './connection.ts'
 import { DEFAULT_ORGANISATION } from './organisation.ts'
 import { blob, flag, integer, oneOf, optional, type Row, text } from './row.ts'
 
 export class PeerTable {
   readonly #list: Statement
-  readonly #find: Statement
   readonly #insert: Statement
   readonly #disable: Statement
   readonly #remove: Statement
 
   constructor(connection: Connection) {
     this.#list = connection.prepare('SELECT * FROM peer ORDER BY kind DESC, name')
-    this.#find = connection.prepare('SELECT * FROM peer WHERE kind = ? AND name = ?')
     // A conflict may be the peer's id, its kind and name, or its certificate, which maps to one peer only.
     this.#insert = connection.prepare(
       `INSERT INTO peer (organisation, peer_id, kind, name, ns_id, protocol, disabled, certificate_fingerprint,
@@ -26,11 +24,6 @@ export class PeerTable {
   /** Network servers first, each kind by its id. */
   list(): Peer[] {
     return this.#list.all().map(toPeer)
-  }
-
-  find(kind: PeerKind, id: string): Peer | undefined {
-    const row = this.#find.get(kind, id)
-    return row && toPeer(row)
   }
 
   /** @throws StorageError peer_exists */

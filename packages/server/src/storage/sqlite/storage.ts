@@ -79,7 +79,6 @@ function administrationReader(tables: Tables): AdministrationReader {
   return {
     organisationId: () => meta.organisationId(),
     listPeers: () => peers.list(),
-    findPeer: (kind, id) => peers.find(kind, id),
     listKeks: () => keks.list(),
     findKek: (kekId) => keks.find(kekId),
     listDevices: (page) => devices.list(page),
@@ -91,6 +90,7 @@ function administrationReader(tables: Tables): AdministrationReader {
     findOrder: (orderId) => orders.find(orderId),
     highestSequence: (signer) => orders.highestSequence(signer),
     hsmEpoch: () => meta.hsmEpoch(),
+    operatorPublicKey: () => meta.operatorPublicKey(),
     listApiKeys: () => apiKeys.list(),
     findApiKey: (tokenHash) => apiKeys.find(tokenHash),
   }
@@ -134,6 +134,10 @@ function administrationWriter(connection: Connection, tables: Tables, walEraser:
     recordHsmEpoch: (epoch) =>
       write(() => {
         meta.raiseHsmEpoch(epoch)
+      }),
+    recordOperatorPublicKey: (spki) =>
+      write(() => {
+        meta.setOperatorPublicKey(spki)
       }),
   }
 }
