@@ -105,6 +105,23 @@ describe.each(BACKENDS)('the HSM process, %s', (backend) => {
     await installation.serve()
   })
 
+  test('that is given a wrong secret, or one of the other kind, ends the server at once: nothing is tried twice', async () => {
+    await using installation = await Installation.create(backend)
+    const wrong = installation.secret('wrong', 'wrong-secret\n')
+    const [own, other] = backend === 'soft' ? ['--passphrase-file', '--pin-file'] : ['--pin-file', '--passphrase-file']
+    const refused = await installation.try('serve', own, wrong, ...SERVE)
+    expect(refused.code).toBe(1)
+    expect(refused.stderr.match(/^mortise hsm: error: /gm)).toHaveLength(1)
+    expect(refused.stderr).toContain(wrong)
+    expect(refused.stderr).toContain(`${own} FILE`)
+    expect(refused.stderr).toContain('mortise: error: the HSM process refuses')
+    expect(refused.stderr).not.toMatch(/wrong-secret|starting it again/)
+    const otherKind = await installation.try('serve', other, installation.secretFile, ...SERVE)
+    expect(otherKind.code).toBe(1)
+    expect(otherKind.stderr).toContain(`this HSM takes ${own}`)
+    await installation.serve()
+  })
+
   test('refuses a store that is older than the database knows, after any number of starts, until the operator accepts it', async () => {
     await using installation = await Installation.create(backend)
     const hsm = join(installation.data, 'hsm')

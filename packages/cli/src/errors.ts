@@ -114,7 +114,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   sealed: { message: 'the HSM is sealed', hint: 'open it with `mortise unseal`' },
   store_rolled_back: {
     message: 'the sealed store of the HSM is older than what the database knows',
-    hint: 'restore the newest copy of DIR/hsm; see docs/threat-model.md',
+    hint: 'restore the newest copy of DIR/hsm, or go on with this one: mortise accept-rollback --help',
   },
   database_locked: {
     message: 'another Mortise process works on this directory',

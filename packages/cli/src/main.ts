@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { usageError } from './errors.ts'
 import { examples } from './options.ts'
@@ -7,6 +8,7 @@ import { reportFailure } from './output.ts'
 async function createProgram(words: readonly string[]): Promise<Command> {
   const program = new Command('mortise')
     .description('Mortise: a LoRaWAN Join Server whose root keys live in an HSM')
+    .version(versionOf(new URL('../package.json', import.meta.url)), '--version')
     .exitOverride()
     .configureOutput({ outputError: () => undefined })
     .hook('preAction', (_program, command) => {
@@ -17,6 +19,10 @@ async function createProgram(words: readonly string[]): Promise<Command> {
   if (words[0] === 'hsm') (await import('./commands/hsm.ts')).registerHsm(program)
   else (await import('./program.ts')).registerCommands(program)
   return program
+}
+
+function versionOf(packageFile: URL): string {
+  return (JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string }).version
 }
 
 /** The command's words alone: what an option names (a path, `--hsm`) does not belong in a list of processes. */

@@ -59,7 +59,7 @@ export function importKeyThumbprint(importPublicKey: Buffer): string {
 }
 
 function readOperatorKey(path: string): KeyObject {
-  const bytes = readSecretFile(path)
+  const bytes = readSecretFile(path, 'give --operator-key-file, or run the command where `mortise init` put it')
   try {
     const key = createPrivateKey(bytes)
     if (key.asymmetricKeyType === 'ed25519') return key

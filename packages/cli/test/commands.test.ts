@@ -113,7 +113,7 @@ describe('an installation', () => {
       recordVersion: 2,
       networks: ['600002'],
     })
-    expect(await json(at('device', 'remove', '0004a30b001c0531'))).toMatchObject({ state: 'adopted' })
+    expect(await json(at('device', 'remove', '0004a30b001c0531', '--yes'))).toMatchObject({ state: 'adopted' })
     expect((await mortise(at('device', 'show', '0004a30b001c0531'))).stderr).toContain('there is no device')
   })
 
@@ -152,7 +152,24 @@ describe('an installation', () => {
     const { code, stderr } = await mortise(at('device', 'set', devEui))
     expect(code).toBe(2)
     expect(stderr).toContain('say what to change')
-    await json(at('device', 'remove', devEui))
+    await json(at('device', 'remove', devEui, '--yes'))
+  })
+
+  test('destroys nothing without a terminal unless told to', async () => {
+    const { code, stderr } = await mortise(at('device', 'remove', DEV_EUI))
+    expect(code).toBe(1)
+    expect(stderr).toContain('mortise: hint: give --yes')
+    expect(await json(at('device', 'show', DEV_EUI))).toMatchObject({ devEui: DEV_EUI })
+  })
+
+  test('warns of recipients that are not there yet, and of none that are', async () => {
+    const set = (...more: string[]) => mortise(at('device', 'set', DEV_EUI, ...more))
+    const { stderr } = await set('--as', 'nobody', '--network', '000099')
+    expect(stderr).toContain('no peer 000099 yet')
+    expect(stderr).toContain('no peer nobody yet')
+    expect(stderr).toContain('nobody has no KEK: joins will be refused until: mortise kek set --as nobody')
+    const back = await set('--as', 'door-app', '--network', '000013')
+    expect(back.stderr).not.toMatch(/no peer 000013|no KEK/)
   })
 
   test('refuses a device that is there already', async () => {
@@ -187,12 +204,12 @@ describe('an installation', () => {
     expect(await json(at('peer', 'list'))).toMatchObject([
       { kind: 'ns', id: '000013', state: 'active', protocol: '1.0' },
     ])
-    expect(await json<OrderReport>(at('peer', 'disable', '000013'))).toMatchObject({ state: 'adopted' })
+    expect(await json<OrderReport>(at('peer', 'disable', '000013', '--yes'))).toMatchObject({ state: 'adopted' })
     expect(await json(at('peer', 'show', 'ns:000013'))).toMatchObject({ state: 'disabled' })
-    expect(await json(at('peer', 'remove', '000013'))).toMatchObject({ state: 'adopted' })
+    expect(await json(at('peer', 'remove', '000013', '--yes'))).toMatchObject({ state: 'adopted' })
     expect(await json(at('peer', 'list'))).toEqual([])
     expect(await json(at('kek', 'show', 'door-1'))).toMatchObject({ recipient: 'door-app', version: 1, size: 32 })
-    expect(await json(at('kek', 'remove', 'door-1'))).toMatchObject({ state: 'adopted' })
+    expect(await json(at('kek', 'remove', 'door-1', '--yes'))).toMatchObject({ state: 'adopted' })
     expect(await json(at('kek', 'list'))).toEqual([])
   })
 
@@ -261,6 +278,15 @@ describe('key files', () => {
     expect(code).toBe(1)
     expect(stderr).toContain(path)
     expect(stderr).not.toContain(content)
+  })
+
+  test('that are missing, or a directory, are refused with what makes one', async () => {
+    const missing = place.path('none.hex')
+    const set = (path: string) => mortise(at('kek', 'set', '--as', 'a', '--label', 'l', '--key-file', path))
+    expect((await set(missing)).stderr).toContain(`hint: (umask 077 && openssl rand -hex 32 > ${missing})`)
+    const directory = await set('/tmp')
+    expect(directory.stderr).toContain('/tmp is not a regular file')
+    expect(directory.stderr).not.toContain('chmod')
   })
 
   test('that others can read are refused with the command that mends them', async () => {

@@ -60,6 +60,11 @@ describe('commands', () => {
     if (words !== 'demo') expect(help).toContain('--data <dir>')
   })
 
+  test('have a version', async () => {
+    const { code, stdout } = await mortise(['--version'])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/) as string })
+  })
+
   test('show their help with exit code 0', async () => {
     const { code, stdout } = await mortise(['device', 'add', '--help'])
     expect(code).toBe(0)

@@ -102,11 +102,26 @@ describe('init', () => {
   })
 
   test('writes the recovery key where it is told', async () => {
+    mkdirSync(place.path('usb'))
     const elsewhere = place.path('usb/recovery-key')
     const facts = await json<{ recoveryKeyFile: string }>(withPassphrase('--recovery-key-file', elsewhere))
     expect(facts.recoveryKeyFile).toBe(elsewhere)
     expect(readFileSync(elsewhere, 'utf8')).toMatch(/^[0-9a-f]{64}\n$/)
     expect(filesOf(place.data)).not.toContain('operator/recovery-key')
+  })
+
+  test('makes no directory for it outside its own: a medium may not be mounted', async () => {
+    const { code, stderr } = await mortise(withPassphrase('--recovery-key-file', place.path('usb/recovery-key')))
+    expect(code).toBe(1)
+    expect(stderr).toContain(`${place.path('usb')} is not a directory`)
+    expect(existsSync(place.path('usb'))).toBe(false)
+    expect(existsSync(place.data)).toBe(false)
+  })
+
+  test('refuses a file as its directory', async () => {
+    const { code, stderr } = await mortise(['init', '--data', place.secret('file', 'x'), '--passphrase-file', 'none'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('is a file')
   })
 
   test('names the server in its certificate', async () => {

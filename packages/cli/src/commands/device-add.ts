@@ -3,13 +3,14 @@ import type { DevEui, JoinEui, MacVersion, NetId } from '@mortise/lorawan'
 import { openAdministration } from '../administration.ts'
 import { addDevices, DEVICES_PER_ORDER, type NewDevice } from '../devices/add-devices.ts'
 import { checkDeviceFile, type FileSummary, type NumberedEntry, readBatches } from '../devices/device-file.ts'
+import { applicationServersOf, missingRecipients, NETWORK_ITSELF } from '../devices/recipients.ts'
 import { readKeysFile } from '../devices/root-keys.ts'
 import { CliError, describeFailure, usageError } from '../errors.ts'
 import { asIdOption, devEuiOption, joinEuiOption, macVersionOption, netIdOption } from '../identifiers.ts'
 import { openOperator } from '../operator.ts'
 import { asPath, examples, repeated, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
-import { counted, report } from '../output.ts'
+import { counted, report, warn } from '../output.ts'
 
 interface DeviceAddOptions extends ServerOptions {
   readonly file?: string
@@ -31,9 +32,13 @@ export function registerDeviceAdd(device: Command): void {
     .option('--mac-version <version>', 'LoRaWAN version of the device, such as 1.0.3 or 1.1', macVersionOption)
     .option('--keys-file <file>', '{"appKey": hex, "nwkKey": hex}; mode 0600 or stricter', asPath)
     .option('--generate', 'make the root keys inside the HSM, where they stay')
-    .option('--as <id>', 'application server that may have the AppSKey, repeatable', repeated(asIdOption))
+    .option(
+      '--as <id>',
+      'application server that may have the AppSKey, repeatable; `network`: the network itself',
+      repeated(asIdOption),
+    )
     .option('--network <netid>', 'network that may activate the device, repeatable', repeated(netIdOption))
-    .option('--network-is-application-server', 'let the network itself read the payloads')
+    .option('--network-is-application-server', 'the same as --as network')
     .option('--file <file>', 'JSON lines: {devEui, joinEui, macVersion, appKey, nwkKey?, as, networks}', asPath)
     .action((options: DeviceAddOptions) =>
       options.file === undefined ? addOne(options) : addFile(options.file, options),
@@ -51,7 +56,9 @@ async function addOne(options: DeviceAddOptions): Promise<void> {
   const device = readDevice(options)
   const operator = openOperator(options)
   await using administration = await openAdministration(options)
+  const missing = await missingRecipients(administration, device)
   const { report: order, deviceIds } = await addDevices(new OrderDesk(administration, operator), [device])
+  missing.forEach(warn)
   const { devEui, joinEui, macVersion, applicationServers, networks } = device
   const facts = { ...order, deviceId: deviceIds[0], devEui, joinEui, macVersion, applicationServers, networks }
   report(options, { ...facts, keysDelivered: device.keys !== 'generate' }, () =>
@@ -74,9 +81,11 @@ function readDevice(options: DeviceAddOptions): NewDevice {
   return {
     ...{ devEui, joinEui, macVersion },
     keys: keysFile === undefined ? 'generate' : readKeysFile(keysFile, macVersion),
-    applicationServers: options.as ?? [],
+    ...applicationServersOf([
+      ...(options.as ?? []),
+      ...(options.networkIsApplicationServer === true ? [NETWORK_ITSELF] : []),
+    ]),
     networks: options.network ?? [],
-    networkIsApplicationServer: options.networkIsApplicationServer ?? false,
   }
 }
 

@@ -3,16 +3,15 @@ import type { DevicePolicy, DeviceReference } from '@mortise/hsm'
 import { type DevEui, type JoinEui, type NetId, parseJoinEui } from '@mortise/lorawan'
 import type { DeviceView } from '@mortise/server'
 import { type OpenAdministration, openAdministration } from '../administration.ts'
+import { applicationServersOf, missingRecipients } from '../devices/recipients.ts'
 import { CliError, usageError } from '../errors.ts'
 import { asIdOption, devEuiOption, joinEuiOption, netIdOption } from '../identifiers.ts'
 import { openOperator } from '../operator.ts'
 import { examples, repeated, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
-import { report } from '../output.ts'
+import { report, warn } from '../output.ts'
 import { confirmDestruction } from '../terminal.ts'
 import { findDevices } from './device-show.ts'
-
-const NETWORK_ITSELF = 'network'
 
 interface DeviceChangeOptions extends ServerOptions {
   readonly joinEui?: JoinEui
@@ -67,7 +66,9 @@ async function setDevice(devEui: DevEui, options: DeviceSetOptions): Promise<voi
   const found = await findDevice(administration, devEui, options.joinEui)
   const desk = new OrderDesk(administration, operator)
   const change = { action: 'device.set', ...referenceTo(found, devEui), ...policy } as const
+  const missing = await missingRecipients(administration, policy)
   const order = await desk.submit([change])
+  missing.forEach(warn)
   report(options, { ...order, deviceId: found.deviceId, devEui, ...policy }, () => {
     const lines = [`Device ${devEui} is changed. ${outcome(order, administration)}`]
     if (policy.networks?.length === 0) lines.push('No network may activate it.')
@@ -83,15 +84,6 @@ function policyOf({ as, network }: DeviceSetOptions): Partial<DevicePolicy> {
     ...(as !== undefined && applicationServersOf(as === false ? [] : as)),
     ...(network !== undefined && { networks: network === false ? [] : network }),
   }
-}
-
-/** `--as network`: the network itself is the application server, and the only one. */
-function applicationServersOf(
-  as: readonly string[],
-): Pick<DevicePolicy, 'applicationServers' | 'networkIsApplicationServer'> {
-  if (!as.includes(NETWORK_ITSELF)) return { applicationServers: as, networkIsApplicationServer: false }
-  if (as.length > 1) throw usageError(`--as ${NETWORK_ITSELF} stands alone`)
-  return { applicationServers: [], networkIsApplicationServer: true }
 }
 
 /** The DevEUI as the operator typed it, not as the server says it: the HSM compares it with the record. */

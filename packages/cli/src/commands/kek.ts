@@ -4,12 +4,13 @@ import { KEK_ID_BYTES, KEK_SIZES, type KekSize, readSecretLine } from '@mortise/
 import { hexToBytes, type NetId } from '@mortise/lorawan'
 import type { KekView } from '@mortise/server'
 import { openAdministration } from '../administration.ts'
+import { missingKekRecipient } from '../devices/recipients.ts'
 import { CliError, usageError } from '../errors.ts'
 import { asIdOption, labelOption, netIdOption } from '../identifiers.ts'
 import { openOperator } from '../operator.ts'
 import { asPath, examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
-import { report, table } from '../output.ts'
+import { report, table, warn } from '../output.ts'
 import { confirmDestruction } from '../terminal.ts'
 
 interface KekSetOptions extends ServerOptions {
@@ -59,10 +60,12 @@ async function setKek(options: KekSetOptions): Promise<void> {
   const kekId = randomBytes(KEK_ID_BYTES).toString('hex')
   try {
     const desk = new OrderDesk(administration, operator)
+    const missing = await missingKekRecipient(administration, kind, recipient)
     const order = await desk.submit(
       [{ action: 'kek.set', kek: kekId, kind, recipient, owner: desk.owner, label, size: key.size, key: 0 }],
       { keys: [key.bytes] },
     )
+    missing.forEach(warn)
     report(options, { ...order, kekId, kind, recipient, label, size: key.size }, () => {
       return `${kind} ${recipient} has the KEK ${label} (${key.size} bytes). ${outcome(order, administration)}`
     })

@@ -61,7 +61,7 @@ async function unsealFrom(path: string, supervisor: Supervisor, kind: SecretKind
   try {
     await supervisor.unseal(secret)
   } catch (error) {
-    throw isWrongSecret(error) ? new SecretFileError('secret_refused', `${path}: ${error.message}`, hint) : error
+    throw isWrongSecret(error) ? new SecretFileError('secret_refused', `${error.message} (in ${path})`, hint) : error
   }
 }
 

@@ -159,7 +159,7 @@ export function lifeTests(backend: BackendName): void {
       writeFileSync(hsm.storeFile, damage(whole))
       const ended = await HsmProcess.fail(hsm)
       writeFileSync(hsm.storeFile, whole)
-      expect(ended.code).toBe(1)
+      expect(ended.code).toBe(2)
       expect(ended.stderr).toMatch(/error: (store_damaged|wrong_passphrase)/)
       await using running = await HsmProcess.start(hsm)
       const client = await running.readyClient()
