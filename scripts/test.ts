@@ -26,6 +26,11 @@ const PACKAGES: readonly SystemPackage[] = [
     why: 'certificates of the tests are made by an independent tool',
     present: () => onPath('openssl'),
   },
+  {
+    debian: 'strace',
+    why: 'that an answer waits for the disk is seen in the system calls',
+    present: () => onPath('strace'),
+  },
 ]
 
 function onPath(command: string): boolean {
