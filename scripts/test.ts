@@ -27,6 +27,11 @@ const PACKAGES: readonly SystemPackage[] = [
     present: () => onPath('openssl'),
   },
   {
+    debian: 'procps',
+    why: 'the processes of the trust boundary are told from all others by `ps`',
+    present: () => onPath('ps'),
+  },
+  {
     debian: 'strace',
     why: 'that an answer waits for the disk is seen in the system calls',
     present: () => onPath('strace'),
