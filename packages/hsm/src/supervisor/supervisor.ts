@@ -7,7 +7,7 @@ import { encodeRefusal } from '../contract/session.ts'
 import type { ClaimAnswer, OrderClaim, OrderCommit } from '../custody/apply-order.ts'
 import { HsmError } from '../errors.ts'
 import { signerId } from '../orders/sign-order.ts'
-import { type ChainEnd, chainKey, decodeChainEnds, encodeChainEnds } from '../receipts/chain-end.ts'
+import { type ChainEnd, chainKey } from '../receipts/chain-end.ts'
 import {
   type FromWorker,
   reviveRecordChange,
@@ -19,6 +19,7 @@ import { CustodianConnection } from './custodian-connection.ts'
 import { claimDirectory } from './directory-claim.ts'
 import { acknowledgeOrder, claimOrder, commitOrder } from './order-book.ts'
 import { OrderDesk } from './order-desk.ts'
+import { OrphanedChains } from './orphaned-chains.ts'
 import { SealedStore } from './sealed-store.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -51,12 +52,9 @@ const MAX_WORKERS = 64
 const MAX_CONNECTIONS_PER_WORKER = 16
 const MAX_PATH_BYTES = 107
 const STOP_TIMEOUT_MS = 2000
-/** With about 150 bytes each, some twenty megabytes. */
-const MAX_ORPHANED_RECEIPTS = 131_072
 /** Beyond what workers take: connections that are only told to come again. */
 const SPARE_CONNECTIONS = 64
 const REFUSED_LINGER_MS = 1000
-const NO_CHAINS = encodeChainEnds([])
 
 /** What exists only while the store is open. */
 interface Unsealed {
@@ -72,8 +70,7 @@ export class Supervisor {
   readonly #backend: 'soft' | 'pkcs11'
   readonly #workerCount: number
   readonly #workers = new Set<WorkerProcess>()
-  /** Chains whose worker is gone and whose end the server does not have yet. */
-  readonly #orphans = new Map<string, ChainEnd>()
+  readonly #orphans: OrphanedChains
   readonly #servers: Server[] = []
   readonly #desk: OrderDesk
   /** Worker numbers that are in the store as given, but whose worker never came to serve. */
@@ -91,6 +88,7 @@ export class Supervisor {
     if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
       throw new HsmError('token_failed', `the number of workers must be 1 to ${MAX_WORKERS}`)
     this.#options = options
+    this.#orphans = new OrphanedChains(options.log)
     this.#backend = SealedStore.backendKind(options.directory)
     this.#workerCount = workers
     this.#desk = new OrderDesk({
@@ -146,7 +144,7 @@ export class Supervisor {
     while (this.#workers.size > 0 && Date.now() < deadline) await delay(20)
     for (const worker of this.#workers) worker.kill()
     while (this.#workers.size > 0) await delay(5)
-    this.#keepOrphans()
+    if (this.#unsealed !== undefined) this.#orphans.keep(this.#unsealed.store)
     // Nobody else can have listened there while the directory was claimed.
     if (this.#claim === undefined) return
     rmSync(this.#options.serverSocket, { force: true })
@@ -156,7 +154,7 @@ export class Supervisor {
 
   async #open(secret: Buffer): Promise<void> {
     const store = this.#openWith(secret)
-    for (const end of this.#readOrphans(store)) this.#orphans.set(chainKey(end), end)
+    this.#orphans.read(store)
     // A chain of receipts is named by its boot, which must never come twice: above the last, and above those of a life
     // of the store that a roll-back has made it forget. The epoch stays: restarts are no way past the roll-back guard.
     const bootEpoch = Math.max(store.state.lastBoot + 1, Date.now())
@@ -172,18 +170,6 @@ export class Supervisor {
       throw error
     }
     this.#options.log(`unsealed: HSM ${store.state.hsmId.toString('hex')}, ${this.#workerCount} worker(s)`)
-  }
-
-  /** Receipts that were left behind. Unreadable ones are kept aside: they must not keep the HSM from opening. */
-  #readOrphans(store: SealedStore): ChainEnd[] {
-    try {
-      return decodeChainEnds(store.readReceipts() ?? NO_CHAINS)
-    } catch (error) {
-      this.#options.log(
-        `receipts of the last run cannot be read (${messageOf(error)}): see ${store.setReceiptsAside()}`,
-      )
-      return []
-    }
   }
 
   #openWith(secret: Buffer): SealedStore {
@@ -205,7 +191,8 @@ export class Supervisor {
     })
     this.#workers.add(worker)
     await worker.ready()
-    if (this.#orphans.size > 0) worker.tell({ type: 'orphans', chains: [...this.#orphans.values()] })
+    const chains = this.#orphans.list()
+    if (chains.length > 0) worker.tell({ type: 'orphans', chains })
   }
 
   #workerStart(unsealed: Unsealed): WorkerStart {
@@ -271,24 +258,10 @@ export class Supervisor {
 
   /** Another worker closes the chain; a new one does so when it starts. */
   #orphan(chain: ChainEnd): void {
-    this.#orphans.set(chainKey(chain), chain)
-    this.#boundOrphans()
+    this.#orphans.add(chain)
     if (this.#stopping) return
     const heir = [...this.#workers].find((other) => !other.retiring && other.served)
     heir?.tell({ type: 'orphans', chains: [chain] })
-  }
-
-  /** A server that takes no receipts must not fill the memory: the ends of chains stay, and show what is missing. */
-  #boundOrphans(): void {
-    let count = 0
-    for (const chain of this.#orphans.values()) count += chain.receipts.length
-    for (const [key, chain] of this.#orphans) {
-      if (count <= MAX_ORPHANED_RECEIPTS) return
-      if (chain.receipts.length === 0) continue
-      this.#options.log(`${chain.receipts.length} receipts of worker ${chain.worker} are dropped: no server took them`)
-      this.#orphans.set(key, { ...chain, receipts: [] })
-      count -= chain.receipts.length
-    }
   }
 
   /** Starts workers until there are as many as there should be. One such loop runs at a time. */
@@ -355,8 +328,7 @@ export class Supervisor {
 
   #chainClosed(worker: WorkerProcess, chain: { bootEpoch: number; worker: number }): void {
     if (chainKey(chain) === chainKey(worker.chainEnd())) worker.chainClosed = true
-    if (this.#orphans.delete(chainKey(chain)) && this.#orphans.size === 0)
-      this.#unsealed?.store.writeReceipts(undefined)
+    if (this.#orphans.delivered(chain)) this.#unsealed?.store.writeReceipts(undefined)
   }
 
   /** Replaces workers: the new ones serve before the old ones end. */
@@ -364,17 +336,6 @@ export class Supervisor {
     for (const worker of workers) worker.retiring = true
     await this.#fill()
     for (const worker of workers) worker.tell({ type: 'stop' })
-  }
-
-  /** What no server was there to take waits for the next start. */
-  #keepOrphans(): void {
-    if (this.#unsealed === undefined) return
-    try {
-      const ends = [...this.#orphans.values()]
-      this.#unsealed.store.writeReceipts(ends.length === 0 ? undefined : encodeChainEnds(ends))
-    } catch (error) {
-      this.#options.log(`receipts were lost, which shows as chains without an end: ${messageOf(error)}`)
-    }
   }
 
   #claimOrder(claim: OrderClaim): ClaimAnswer {
