@@ -322,6 +322,14 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
       expect(await order(hsm.operator.sign(skipped))).toBe('order_replayed')
     })
 
+    test('a sequence number or an epoch that would leave none for the operator', async () => {
+      const plain = () => hsm.operator.draft([plainChange()])
+      const far = { ...plain(), sequence: hsm.operator.sequence + 2_000_000 }
+      expect(await order(hsm.operator.sign(far))).toBe('order_sequence_gap')
+      expect(await order(hsm.operator.order([{ action: 'epoch.accept', epoch: 2 ** 40 }]))).toBe('order_malformed')
+      expect(await order(hsm.operator.sign(plain()))).toBe('accepted')
+    })
+
     test('an order for another HSM, of another key, of nobody, of two', async () => {
       const draft = hsm.operator.draft([plainChange()])
       const honest = hsm.operator.sign(draft)
