@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -11,6 +11,8 @@ import { Installation, type ServerProcess } from './support/installation.ts'
 import { addPeer, AS_ID, enrolDevice, JOIN_EUI, NET_ID, setKek, type TestDevice } from './support/parties.ts'
 
 /** What a network server may throw at the listener. Each refusal changes nothing: the valid request still succeeds after it. */
+
+const YEAR = 365 * 86_400
 
 let installation: Installation
 let server: ServerProcess
@@ -183,20 +185,20 @@ describe('Backend Interfaces listener: bodies', () => {
 })
 
 describe('Backend Interfaces listener: callers', () => {
-  test('no certificate, a stranger’s certificate, an expired one: UnknownSender', async () => {
-    const stranger = selfSigned('stranger', 365)
+  test('no certificate, and a stranger’s certificate: UnknownSender', async () => {
+    const stranger = selfSigned('stranger', YEAR)
     const valid = JSON.stringify(await validJoinReq())
     expect(resultOf(await post(valid, { directory: '' }))).toBe('UnknownSender')
     expect(resultOf(await post(valid, { directory: stranger }))).toBe('UnknownSender')
     await expectStillJoins()
   })
 
-  test('a peer’s own certificate admits it until it expires', async () => {
-    const own = selfSigned('own', 365)
+  test('a peer’s own certificate admits it; an expired one is not taken', async () => {
+    const own = selfSigned('own', YEAR)
     await installation.mortise('peer', 'add', 'ns', '--net-id', '00002a', '--certificate', join(own, 'cert.pem'))
     const fromOwn = JSON.stringify(await validJoinReq({ SenderID: '00002a' }))
     expect(resultOf(await post(fromOwn, { directory: own }))).toBe('NoRoamingAgreement')
-    const expired = selfSigned('expired', -1)
+    const expired = selfSigned('expired', -60)
     const refused = await installation.try(
       'peer',
       'add',
@@ -208,6 +210,15 @@ describe('Backend Interfaces listener: callers', () => {
     )
     expect(refused.code).toBe(1)
     expect(refused.stderr).toMatch(/expired/)
+  })
+
+  test('a peer whose certificate expires while the server runs: UnknownSender from then on', async () => {
+    const ending = selfSigned('ending', 15)
+    await installation.mortise('peer', 'add', 'ns', '--net-id', '00002d', '--certificate', join(ending, 'cert.pem'))
+    const request = JSON.stringify(await validJoinReq({ SenderID: '00002d' }))
+    expect(resultOf(await post(request, { directory: ending }))).toBe('NoRoamingAgreement')
+    const answer = async () => resultOf(await post(request, { directory: ending }))
+    await expect.poll(answer, { timeout: 40_000, interval: 500 }).toBe('UnknownSender')
   })
 
   test('SenderID that is not the certificate’s: UnknownSender, and with its own: Success', async () => {
@@ -293,72 +304,36 @@ function flipRecordBit(devEui: string, offset: number): void {
   database.close()
 }
 
-/** A certificate made by OpenSSL, outside Mortise. */
-function selfSigned(name: string, days: number): string {
+/** A certificate made by OpenSSL, outside Mortise, that ends in so many seconds. OpenSSL 3.0 sets dates only in `ca`. */
+function selfSigned(name: string, secondsLeft: number): string {
   const directory = join(installation.root, `${name}-${randomBytes(4).toString('hex')}`)
   mkdirSync(directory)
-  const validity =
-    days > 0 ? ['-days', String(days)] : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z']
-  const files = ['-keyout', join(directory, 'key.pem'), '-out', join(directory, 'cert.pem')]
-  const options = [
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-subj',
-    `/CN=${name}`,
-  ]
-  if (days > 0) execFileSync('openssl', ['req', ...options, ...files, ...validity], { stdio: 'pipe' })
-  else makeExpired(directory, name)
+  const file = (file: string) => join(directory, file)
+  const run = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: directory })
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', file('key.pem')]
+  run('req', '-new', ...key, '-subj', `/CN=${name}`, '-out', file('request.pem'))
+  writeFileSync(file('index.txt'), '')
+  writeFileSync(file('serial'), '01\n')
+  writeFileSync(file('ca.cnf'), CA_CONFIGURATION)
+  const validity = ['-startdate', '20200101000000Z', '-enddate', asn1Time(Date.now() + 1000 * secondsLeft)]
+  const files = ['-keyfile', file('key.pem'), '-in', file('request.pem'), '-out', file('cert.pem')]
+  run('ca', '-config', 'ca.cnf', '-selfsign', ...files, '-batch', '-notext', ...validity)
   return directory
 }
 
-/** OpenSSL 3.0 sets a date in the past only through `openssl ca`. */
-function makeExpired(directory: string, name: string): void {
-  const key = join(directory, 'key.pem')
-  const request = join(directory, 'request.pem')
-  const run = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: directory })
-  run(
-    'req',
-    '-new',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-subj',
-    `/CN=${name}`,
-    '-keyout',
-    key,
-    '-out',
-    request,
-  )
-  execFileSync(
-    'sh',
-    [
-      '-c',
-      'touch index.txt && echo 01 > serial && printf "[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\nnew_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n" > ca.cnf',
-    ],
-    { cwd: directory },
-  )
-  run(
-    'ca',
-    '-config',
-    'ca.cnf',
-    '-selfsign',
-    '-keyfile',
-    key,
-    '-in',
-    request,
-    '-out',
-    join(directory, 'cert.pem'),
-    '-batch',
-    '-notext',
-    '-startdate',
-    '20200101000000Z',
-    '-enddate',
-    '20200102000000Z',
-  )
+const CA_CONFIGURATION = `[ca]
+default_ca=d
+[d]
+database=index.txt
+serial=serial
+new_certs_dir=.
+default_md=sha256
+policy=p
+[p]
+commonName=supplied
+`
+
+/** YYYYMMDDHHMMSSZ, UTC. */
+function asn1Time(timeMs: number): string {
+  return `${new Date(timeMs).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
 }
