@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { DevEui } from '@mortise/lorawan'
 import type { Administration, DeviceView, SessionView } from '@mortise/server'
 import { openAdministration } from '../administration.ts'
+import { describeNonces } from '../describe-nonces.ts'
 import { CliError } from '../errors.ts'
 import { devEuiOption } from '../identifiers.ts'
 import { examples, integer, type ServerOptions, withServer } from '../options.ts'
@@ -81,8 +82,7 @@ function describe(device: DeviceView): string {
     `  networks             ${networks.join(', ') || 'none: no network may activate it yet'}`,
     `  application servers  ${applicationServers.join(', ') || 'none'}`,
     ...(networkIsApplicationServer ? ['                       the network itself may read its payloads'] : []),
-    `  JoinNonce            ${device.lastJoinNonce === 0 ? 'none yet' : `last ${device.lastJoinNonce}`}`,
-    `  DevNonces            ${device.devNoncesUsed} used${device.lastDevNonce === undefined ? '' : `, last ${device.lastDevNonce}`}`,
+    ...describeNonces(device).map(([name, text]) => `  ${name.padEnd(20)} ${text}`),
     `  last join            ${lastJoin === undefined ? 'never' : describeSession(lastJoin)}`,
     ...(sessions.length > 0 ? ['  sessions', ...sessions.map((session) => `    ${describeSession(session)}`)] : []),
   ].join('\n')

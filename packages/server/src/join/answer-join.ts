@@ -2,8 +2,8 @@ import type { JoinOutcome, JoinReq, KeyEnvelope, NetworkSessionKeys } from '@mor
 import { decodeDeviceRecord, type DeviceRecord, HsmError, type HsmClient, type JoinAnswer } from '@mortise/hsm'
 import { devAddrToBytes, devNonceRule, MAX_JOIN_NONCE, netIdToBytes } from '@mortise/lorawan'
 import type { NetworkServer } from '../identity/index.ts'
-import type { JoinCommit, JoinReader, JoinWriter, Kek, KeySet, LastJoin } from '../storage/index.ts'
-import { acceptsDevNonce, addDevNonce } from './dev-nonces.ts'
+import type { JoinCommit, JoinReader, JoinWriter, JoinKeySet, Kek, LastJoin } from '../storage/index.ts'
+import { acceptsDevNonce, addDevNonce, exhaustsDevNonces } from './dev-nonces.ts'
 import { JoinError, type JoinErrorCode, joinErrorOf } from './errors.ts'
 import { requestDigest } from './request-digest.ts'
 
@@ -52,10 +52,10 @@ export function createAnswerJoin(dependencies: AnswerJoinDependencies): AnswerJo
 
 /** A rekey keeps two key sets of a device alive: the MIC says which one the frame belongs to. */
 async function firstWithItsMic<Outcome>(
-  keySets: readonly KeySet[],
-  join: (keySet: KeySet) => Promise<Outcome>,
+  keySets: readonly JoinKeySet[],
+  join: (keySet: JoinKeySet) => Promise<Outcome>,
 ): Promise<Outcome> {
-  let refusal: unknown = new JoinError('device_unknown')
+  let refusal: HsmError | undefined
   for (const keySet of keySets) {
     try {
       return await join(keySet)
@@ -64,14 +64,14 @@ async function firstWithItsMic<Outcome>(
       refusal = error
     }
   }
-  throw refusal
+  throw refusal ?? new JoinError('device_unknown')
 }
 
 async function join(
   dependencies: AnswerJoinDependencies,
   peer: NetworkServer,
   request: JoinReq,
-  keySet: KeySet,
+  keySet: JoinKeySet,
 ): Promise<JoinOutcome | 'overtaken'> {
   const device = decodeDeviceRecord(keySet.record)
   checkNetwork(device, request)
@@ -98,7 +98,7 @@ async function join(
 async function repeat(
   dependencies: AnswerJoinDependencies,
   request: JoinReq,
-  keySet: KeySet,
+  keySet: JoinKeySet,
   last: LastJoin,
 ): Promise<JoinOutcome> {
   const { joins, hsm } = dependencies
@@ -131,25 +131,27 @@ function newestKeks(joins: JoinReader, peer: NetworkServer, device: DeviceRecord
 
 /** What speaks against a join beside its MIC; nothing is written. */
 function refuse(
-  keySet: KeySet,
+  keySet: JoinKeySet,
   device: DeviceRecord,
   request: JoinReq,
   recipients: Recipients,
   joinNonce: number,
 ): JoinErrorCode | undefined {
   const rule = devNonceRule(device.macVersion)
-  if (!acceptsDevNonce(keySet.state?.devNonces, rule, request.frame.devNonce)) return 'dev_nonce_reused'
+  const history = keySet.state?.devNonces
+  if (!acceptsDevNonce(history, rule, request.frame.devNonce))
+    return exhaustsDevNonces(history, rule) ? 'dev_nonces_exhausted' : 'dev_nonce_reused'
   if (joinNonce > MAX_JOIN_NONCE) return 'join_nonce_exhausted'
   // No plaintext fallback: without its KEK the AppSKey would have no way to its owner.
   if (device.applicationServers.length > 0 && recipients.asKek === undefined) return 'application_kek_missing'
   return undefined
 }
 
-function frameCommand(keySet: KeySet, request: JoinReq) {
+function frameCommand(keySet: JoinKeySet, request: JoinReq) {
   return { deviceRecord: keySet.record, phyPayload: toBuffer(request.phyPayload) }
 }
 
-function command(request: JoinReq, keySet: KeySet, { nsKek, asKek }: Recipients, joinNonce: number) {
+function command(request: JoinReq, keySet: JoinKeySet, { nsKek, asKek }: Recipients, joinNonce: number) {
   return {
     ...frameCommand(keySet, request),
     netId: toBuffer(netIdToBytes(request.netId)),
@@ -166,7 +168,7 @@ function command(request: JoinReq, keySet: KeySet, { nsKek, asKek }: Recipients,
 
 function newCommit(
   request: JoinReq,
-  keySet: KeySet,
+  keySet: JoinKeySet,
   device: DeviceRecord,
   { nsKek, asKek }: Recipients,
   answer: JoinAnswer,
@@ -177,7 +179,7 @@ function newCommit(
   const { devNonce } = request.frame
   return {
     keySet: keySet.keySet,
-    expectedJoinNonce: keySet.state?.lastJoinNonce ?? 0,
+    previous: keySet.state,
     devNonces: addDevNonce(keySet.state?.devNonces, devNonceRule(device.macVersion), devNonce),
     last: {
       requestDigest: digest,

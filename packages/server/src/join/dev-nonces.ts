@@ -1,90 +1,98 @@
-import type { devNonceRule } from '@mortise/lorawan'
+import { MAX_DEV_NONCE, type devNonceRule } from '@mortise/lorawan'
+import {
+  BITMAP_BYTES,
+  countNonces,
+  decodeRuns,
+  encodeRuns,
+  hasNonce,
+  insertNonce,
+  KIND,
+  lastNumber,
+  setBit,
+} from './dev-nonce-forms.ts'
 
 /**
- * Every DevNonce ever accepted for a key set, exactly: a set that forgets lets an old frame in again.
- *
- *   kind 1 | last (2)                 counter devices (LoRaWAN 1.0.4, 1.1): what is not above the last is used
- *   kind 2 | nonce (2, ascending)*    random devices with few joins
- *   kind 3 | bitmap (8192)            random devices with many: bit n of the map is DevNonce n
- *
- * Numbers are big-endian. An absent history is an empty one.
+ * Every DevNonce ever accepted for a key set, exactly: a set that forgets lets an old frame in again. An absent history
+ * is an empty one; how one is stored stands in dev-nonce-forms.ts.
  */
 export type DevNonceRule = ReturnType<typeof devNonceRule>
 
-const KIND = { counter: 1, list: 2, bitmap: 3 } as const
-const BITMAP_BYTES = 8192
-/** A longer list would be larger than the bitmap. */
-const MAX_LIST_BYTES = 1 + BITMAP_BYTES
+/** DevNonces that there are. */
+export const DEV_NONCES = MAX_DEV_NONCE + 1
 
-/** Whether a DevNonce may be used under the rule of the device's LoRaWAN version (LoRaWAN 1.0.3 §6.2.4, 1.0.4 §6.2.2). */
+/**
+ * Whether a DevNonce may be used under the rule of the device's LoRaWAN version (LoRaWAN 1.0.3 §6.2.4, 1.0.4 §6.2.2).
+ * The version alone decides: a device of 1.0.3 that counts may come back with a number that it left out.
+ * @throws StorageError database_corrupt
+ */
 export function acceptsDevNonce(history: Buffer | undefined, rule: DevNonceRule, devNonce: number): boolean {
   if (history === undefined) return true
-  return rule === 'counter' ? devNonce > highestDevNonce(history) : !hasDevNonce(history, devNonce)
+  if (rule === 'counter') return devNonce > highestDevNonce(history)
+  if (history[0] === KIND.bitmap) return ((history[1 + (devNonce >> 3)] ?? 0xff) & (1 << (devNonce & 7))) === 0
+  return !hasNonce(decodeRuns(history, devNonce), devNonce)
 }
 
-/** The history with one more DevNonce, which {@link acceptsDevNonce} has accepted. */
+/**
+ * The history with one more DevNonce, which {@link acceptsDevNonce} has accepted.
+ * @throws StorageError database_corrupt
+ */
 export function addDevNonce(history: Buffer | undefined, rule: DevNonceRule, devNonce: number): Buffer {
-  if (rule === 'counter') return Buffer.concat([Buffer.from([KIND.counter]), uint16(devNonce)])
-  if (history === undefined) return Buffer.concat([Buffer.from([KIND.list]), uint16(devNonce)])
-  if (history[0] === KIND.bitmap) return setBit(Buffer.from(history), devNonce)
-  if (history.length + 2 > MAX_LIST_BYTES) return setBit(toBitmap(history), devNonce)
-  const at = positionOf(history, devNonce)
-  return Buffer.concat([history.subarray(0, at), uint16(devNonce), history.subarray(at)])
+  if (rule === 'counter') return Buffer.of(KIND.counter, devNonce >> 8, devNonce & 0xff)
+  if (history === undefined) return encodeRuns(Uint16Array.of(devNonce, devNonce))
+  if (history[0] === KIND.bitmap) return addToBitmap(history, devNonce)
+  return encodeRuns(insertNonce(decodeRuns(history), devNonce))
 }
 
-/** How many DevNonces cannot be used any more. */
-export function countDevNonces(history: Buffer): number {
-  if (history[0] === KIND.counter) return highestDevNonce(history) + 1
-  if (history[0] === KIND.list) return (history.length - 1) / 2
+export interface DevNonceSummary {
+  /** How many cannot be used any more: all up to the last one of a counter. */
+  readonly used: number
+  /** Both are -1 when none is used. */
+  readonly lowest: number
+  readonly highest: number
+}
+
+/** @throws StorageError database_corrupt */
+export function summariseDevNonces(history: Buffer | undefined): DevNonceSummary {
+  const runs = history === undefined ? new Uint16Array() : decodeRuns(history)
+  return { used: countNonces(runs), lowest: runs[0] ?? -1, highest: runs.at(-1) ?? -1 }
+}
+
+/** Whether no DevNonce at all is left under the rule. @throws StorageError database_corrupt */
+export function exhaustsDevNonces(history: Buffer | undefined, rule: DevNonceRule): boolean {
+  const { used, highest } = summariseDevNonces(history)
+  return rule === 'counter' ? highest === MAX_DEV_NONCE : used === DEV_NONCES
+}
+
+/** Of any history: one of a device whose version was changed must not fall behind either. */
+function highestDevNonce(history: Buffer): number {
+  return history[0] === KIND.counter ? lastNumber(history) : (decodeRuns(history).at(-1) ?? -1)
+}
+
+function addToBitmap(history: Buffer, devNonce: number): Buffer {
+  const bitmap = Buffer.from(history)
+  setBit(bitmap, devNonce)
+  return countLeadingNonces(bitmap) > BITMAP_BYTES ? bitmap : encodeRuns(decodeRuns(bitmap))
+}
+
+/**
+ * The first three nonces of every run: as steps each takes a byte at least, so that this says without decoding that the
+ * bitmap is smaller. By words of 32: a nonce that is left out has the three before it in the map.
+ */
+function countLeadingNonces(bitmap: Buffer): number {
   let count = 0
-  for (const byte of history.subarray(1)) for (let bits = byte; bits !== 0; bits &= bits - 1) count += 1
+  let before = 0
+  for (let at = 1; at + 4 <= bitmap.length; at += 4) {
+    const word = bitmap.readInt32LE(at)
+    const three = ((word << 1) | (before >>> 31)) & ((word << 2) | (before >>> 30)) & ((word << 3) | (before >>> 29))
+    count += countBits(word & ~three)
+    before = word
+  }
   return count
 }
 
-function hasDevNonce(history: Buffer, devNonce: number): boolean {
-  if (history[0] === KIND.bitmap) return ((history[1 + (devNonce >> 3)] ?? 0) & (1 << (devNonce & 7))) !== 0
-  if (history[0] === KIND.counter) return devNonce <= highestDevNonce(history)
-  const at = positionOf(history, devNonce)
-  return at < history.length && history.readUInt16BE(at) === devNonce
-}
-
-/** Of a counter's history, or of a list: a device whose version was changed must not fall behind. */
-function highestDevNonce(history: Buffer): number {
-  if (history[0] !== KIND.bitmap) return history.readUInt16BE(history.length - 2)
-  for (let index = history.length - 1; index > 0; index--) {
-    const byte = history[index] ?? 0
-    if (byte !== 0) return 8 * (index - 1) + 31 - Math.clz32(byte)
-  }
-  return -1
-}
-
-/** Where in the list `devNonce` stands, or would have to: the offset of the first number that is not below it. */
-function positionOf(list: Buffer, devNonce: number): number {
-  let low = 0
-  let high = (list.length - 1) / 2
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (list.readUInt16BE(1 + 2 * middle) < devNonce) low = middle + 1
-    else high = middle
-  }
-  return 1 + 2 * low
-}
-
-function toBitmap(list: Buffer): Buffer {
-  const bitmap = Buffer.alloc(1 + BITMAP_BYTES)
-  bitmap.writeUInt8(KIND.bitmap)
-  for (let at = 1; at < list.length; at += 2) setBit(bitmap, list.readUInt16BE(at))
-  return bitmap
-}
-
-function setBit(bitmap: Buffer, devNonce: number): Buffer {
-  const index = 1 + (devNonce >> 3)
-  bitmap.writeUInt8((bitmap[index] ?? 0) | (1 << (devNonce & 7)), index)
-  return bitmap
-}
-
-function uint16(value: number): Buffer {
-  const bytes = Buffer.alloc(2)
-  bytes.writeUInt16BE(value)
-  return bytes
+/** Bits set in a word of 32, added up in pairs, fours and bytes. */
+function countBits(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555)
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333)
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
 }

@@ -1,5 +1,6 @@
 import type { FailureCode } from '@mortise/backend-interfaces'
 import { HsmError, type HsmErrorCode } from '@mortise/hsm'
+import { StorageError } from '../storage/index.ts'
 
 /** Why a JoinReq or an AppSKeyReq is refused. */
 export type JoinErrorCode =
@@ -8,6 +9,7 @@ export type JoinErrorCode =
   | 'network_not_allowed'
   | 'mic_mismatch'
   | 'dev_nonce_reused'
+  | 'dev_nonces_exhausted'
   | 'join_nonce_exhausted'
   | 'application_kek_missing'
   | 'session_unknown'
@@ -15,6 +17,7 @@ export type JoinErrorCode =
   | 'hsm_refused'
   | 'hsm_unavailable'
   | 'storage_failed'
+  | 'storage_full'
   | 'overtaken'
 
 /** The one table from a refusal to the Backend Interfaces: a new code does not compile until it has its row. */
@@ -24,6 +27,10 @@ export const RESULT: Record<JoinErrorCode, { readonly result: FailureCode; reado
   network_not_allowed: { result: 'NoRoamingAgreement', description: 'the owner has not allowed this network' },
   mic_mismatch: { result: 'MICFailed', description: 'the join-request was not made with this device key' },
   dev_nonce_reused: { result: 'FrameReplayed', description: 'DevNonce has been used before' },
+  dev_nonces_exhausted: {
+    result: 'FrameReplayed',
+    description: 'every DevNonce has been used: the device needs new root keys, a counter another JoinEUI too',
+  },
   join_nonce_exhausted: {
     result: 'JoinReqFailed',
     description: 'JoinNonce is exhausted: the device needs new root keys',
@@ -37,6 +44,7 @@ export const RESULT: Record<JoinErrorCode, { readonly result: FailureCode; reado
   hsm_refused: { result: 'JoinReqFailed', description: 'the key store refused the request' },
   hsm_unavailable: { result: 'Other', description: 'the key store is not available' },
   storage_failed: { result: 'Other', description: 'the database is not available' },
+  storage_full: { result: 'Other', description: 'the disk is full' },
   overtaken: { result: 'JoinReqFailed', description: 'other joins of this device were faster' },
 }
 
@@ -61,6 +69,8 @@ const UNAVAILABLE: ReadonlySet<HsmErrorCode> = new Set([
 /** What a refusal by the trust boundary means for the join. */
 export function joinErrorOf(error: unknown): JoinError {
   if (error instanceof JoinError) return error
+  if (error instanceof StorageError && error.code === 'disk_full')
+    return new JoinError('storage_full', { cause: error })
   if (!(error instanceof HsmError)) return new JoinError('storage_failed', { cause: error })
   if (error.code === 'mic_mismatch') return new JoinError('mic_mismatch', { cause: error })
   return new JoinError(UNAVAILABLE.has(error.code) ? 'hsm_unavailable' : 'hsm_refused', { cause: error })

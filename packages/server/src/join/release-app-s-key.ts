@@ -1,7 +1,7 @@
 import type { AppSKeyOutcome, AppSKeyReq } from '@mortise/backend-interfaces'
 import { decodeDeviceRecord, type HsmClient } from '@mortise/hsm'
 import type { ApplicationServer } from '../identity/index.ts'
-import type { JoinReader, JoinWriter, KeySet, Session } from '../storage/index.ts'
+import type { JoinReader, JoinKeySet, JoinWriter, Session } from '../storage/index.ts'
 import { JoinError, joinErrorOf } from './errors.ts'
 
 export interface ReleaseAppSKeyDependencies {
@@ -43,7 +43,7 @@ function findSession(
   joins: JoinReader,
   peer: ApplicationServer,
   request: AppSKeyReq,
-): { keySet: KeySet; session: Session } {
+): { keySet: JoinKeySet; session: Session } {
   const keySets = joins.findKeySets(request.header.receiverId, request.devEui)
   if (keySets.length === 0) throw new JoinError('device_unknown')
   const allowed = keySets.filter((keySet) => decodeDeviceRecord(keySet.record).applicationServers.includes(peer.id))

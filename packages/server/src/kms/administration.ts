@@ -1,5 +1,6 @@
 import type { HsmClientState } from '@mortise/hsm'
 import type { DevAddr, DevEui, JoinEui, MacVersion, NetId } from '@mortise/lorawan'
+import type { NonceBehaviour } from '../join/index.ts'
 import type { OrderState, PeerKind, PeerProtocol } from '../storage/index.ts'
 
 /**
@@ -118,9 +119,32 @@ export interface DeviceView {
   readonly lastDevNonce?: number | undefined
   /** How many DevNonces cannot be used any more. */
   readonly devNoncesUsed: number
+  readonly nonces: NonceView
   readonly lastJoin?: SessionView | undefined
   /** Newest first. */
   readonly sessions: SessionView[]
+}
+
+/** How long the nonces of the device last. */
+export interface NonceView {
+  readonly behaviour: NonceBehaviour
+  /** Of a counter, those above the last. */
+  readonly devNoncesLeft: number
+  readonly joinNoncesLeft: number
+  /** How many joins both last for. */
+  readonly joinsLeft: number
+  /** Of a counter that has joined: above 1 where join-requests got lost. */
+  readonly devNoncesPerJoin?: number | undefined
+  /** 0 to 1: the chance that a random DevNonce was used before. */
+  readonly refusalProbability?: number | undefined
+  /** Join-requests that a random device sends for one that is accepted; absent when none is any more. */
+  readonly triesPerJoin?: number | undefined
+  /** Absent before the first join. */
+  readonly joinsPerYear?: number | undefined
+  /** When nothing is left; absent before the first join, and when that is more than 20 years away. */
+  readonly exhaustedAt?: string | undefined
+  /** What an operator should do something about: sentences. */
+  readonly warnings: string[]
 }
 
 export interface SessionView {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type HsmClient, signerId } from '@mortise/hsm'
 import type { DevEui } from '@mortise/lorawan'
 import { newApiKey } from '../identity/index.ts'
-import type { AdministrationReader, AdministrationWriter, Device } from '../storage/index.ts'
+import type { AdministrationReader, AdministrationWriter, Device, StorageErrorCode } from '../storage/index.ts'
 import {
   type Administration,
   type ApiKeyView,
@@ -36,6 +36,8 @@ export interface LocalAdministrationOptions {
   readonly hsm?: Pick<HsmClient, 'state' | 'welcome'> | undefined
   /** Of a running server. */
   readonly adopter?: OrderAdopter | undefined
+  /** Why commits are refused now. */
+  readonly databaseFailure?: () => StorageErrorCode | undefined
 }
 
 /** Administration over the database itself: in the server, and offline under the directory's lock. */
@@ -43,8 +45,10 @@ export class LocalAdministration implements Administration {
   readonly #storage: AdministrationReader & AdministrationWriter
   readonly #hsm: Pick<HsmClient, 'state' | 'welcome'> | undefined
   readonly #adopter: OrderAdopter
+  readonly #databaseFailure: () => StorageErrorCode | undefined
 
-  constructor({ storage, hsm, adopter }: LocalAdministrationOptions) {
+  constructor({ storage, hsm, adopter, databaseFailure = () => undefined }: LocalAdministrationOptions) {
+    this.#databaseFailure = databaseFailure
     this.#storage = storage
     this.#hsm = hsm
     this.#adopter = adopter ?? new OrderAdopter({ storage, hsm: undefined })
@@ -64,6 +68,8 @@ export class LocalAdministration implements Administration {
         hsmState: this.#hsm?.state,
         operator: this.#storage.operatorPublicKey(),
         hsmOperator: this.#hsm?.welcome?.operatorPublicKey,
+        hsmKnowsMoreOrders: (this.#hsm?.welcome?.lastSequence ?? 0) > this.#highestStoredSequence(),
+        databaseFailure: this.#databaseFailure(),
         obstacle: this.#adopter.obstacle,
         peers: this.#storage.listPeers(),
         nowMs: Date.now(),
@@ -136,7 +142,9 @@ export class LocalAdministration implements Administration {
   /** One view; none for a device that lost its key sets, which cannot join. */
   #deviceViews(device: Device): DeviceView[] {
     const [newest] = device.keySets
-    return newest ? [toDeviceView(device, newest, this.#storage.listSessions(newest.keySet))] : []
+    if (newest === undefined) return []
+    const sessions = newest.noncesDamaged ? [] : this.#storage.listSessions(newest.keySet)
+    return [toDeviceView(device, newest, sessions, Date.now())]
   }
 
   #hsmView(): HsmView {
@@ -159,9 +167,12 @@ export class LocalAdministration implements Administration {
 
   /** Of the operator, in the database or by the HSM. */
   #highestSequence(): number {
+    return Math.max(this.#hsm?.welcome?.lastSequence ?? 0, this.#highestStoredSequence())
+  }
+
+  #highestStoredSequence(): number {
     const operatorPublicKey = this.#storage.operatorPublicKey()
-    const stored = operatorPublicKey === undefined ? 0 : this.#storage.highestSequence(signerId(operatorPublicKey))
-    return Math.max(this.#hsm?.welcome?.lastSequence ?? 0, stored)
+    return operatorPublicKey === undefined ? 0 : this.#storage.highestSequence(signerId(operatorPublicKey))
   }
 }
 

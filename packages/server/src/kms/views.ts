@@ -1,12 +1,16 @@
 import { decodeDeviceRecord, decodeKekRecord } from '@mortise/hsm'
-import { countDevNonces } from '../join/index.ts'
+import { devNonceRule } from '@mortise/lorawan'
+import { forecastNonces, type NonceFacts } from '../join/index.ts'
 import type { ApiKey, Device, Kek, KeySet, LastJoin, Peer, Session, StoredOrder } from '../storage/index.ts'
-import type { ApiKeyView, DeviceView, KekView, OrderView, PeerView, SessionView } from './administration.ts'
+import type { ApiKeyView, DeviceView, KekView, NonceView, OrderView, PeerView, SessionView } from './administration.ts'
+
+const NONCES_DAMAGED =
+  'What is stored of the nonces is damaged: every join is refused. Remove the device and add it with new root keys.'
 
 /** Rows as an operator sees them: records are read for what they say about a key, and no part of a key is passed on. */
 
-/** `newest` is the device's newest key set, `sessions` are its own. */
-export function toDeviceView(device: Device, newest: KeySet, sessions: readonly Session[]): DeviceView {
+/** `newest` is the device's newest key set, `sessions` are its own, newest first. */
+export function toDeviceView(device: Device, newest: KeySet, sessions: readonly Session[], nowMs: number): DeviceView {
   const record = decodeDeviceRecord(newest.record)
   return {
     deviceId: hex(device.deviceId),
@@ -20,7 +24,14 @@ export function toDeviceView(device: Device, newest: KeySet, sessions: readonly 
     networks: [...record.networks],
     keysDelivered: device.keysDelivered,
     createdAt: isoTime(device.createdAt),
-    ...noncesOf(newest),
+    ...lastOf(newest),
+    ...noncesOf(newest, {
+      rule: devNonceRule(record.macVersion),
+      state: newest.state,
+      addedAt: device.createdAt,
+      sessionTimes: sessions.map(({ createdAt }) => createdAt),
+      nowMs,
+    }),
     sessions: sessions.map(toSessionView),
   }
 }
@@ -74,16 +85,28 @@ export function toApiKeyView({ apiKeyId, name, createdAt, revokedAt }: ApiKey): 
   }
 }
 
-function noncesOf({
-  state,
-}: KeySet): Pick<DeviceView, 'lastJoinNonce' | 'lastDevNonce' | 'devNoncesUsed' | 'lastJoin'> {
-  if (state === undefined) return { lastJoinNonce: 0, devNoncesUsed: 0 }
+function lastOf({ state }: KeySet): Pick<DeviceView, 'lastJoinNonce' | 'lastDevNonce' | 'lastJoin'> {
+  if (state === undefined) return { lastJoinNonce: 0 }
   return {
     lastJoinNonce: state.lastJoinNonce,
     lastDevNonce: state.last.devNonce,
-    devNoncesUsed: countDevNonces(state.devNonces),
     lastJoin: toLastJoinView(state.last),
   }
+}
+
+function noncesOf({ noncesDamaged }: KeySet, facts: NonceFacts): Pick<DeviceView, 'devNoncesUsed' | 'nonces'> {
+  const { devNoncesUsed, devNoncesPerJoin, refusalProbability, triesPerJoin, joinsPerYear, exhaustedAt, ...forecast } =
+    forecastNonces(facts)
+  const nonces: NonceView = {
+    ...forecast,
+    warnings: noncesDamaged ? [NONCES_DAMAGED] : [...forecast.warnings],
+    ...(devNoncesPerJoin !== undefined && { devNoncesPerJoin }),
+    ...(refusalProbability !== undefined && { refusalProbability }),
+    ...(triesPerJoin !== undefined && { triesPerJoin }),
+    ...(joinsPerYear !== undefined && { joinsPerYear }),
+    ...(exhaustedAt !== undefined && { exhaustedAt: isoTime(exhaustedAt) }),
+  }
+  return { devNoncesUsed, nonces }
 }
 
 function toLastJoinView({ netId, devAddr, sessionKeyId, joinedAt }: LastJoin): SessionView {

@@ -1,5 +1,5 @@
 import type { HsmClientState } from '@mortise/hsm'
-import type { Peer } from '../storage/index.ts'
+import type { Peer, StorageErrorCode } from '../storage/index.ts'
 import type { AdministrationError } from './errors.ts'
 
 const EXPIRY_WARNING_MS = 30 * 24 * 60 * 60 * 1000
@@ -12,6 +12,10 @@ export interface WarningFacts {
   readonly operator: Buffer | undefined
   /** As the HSM names it; undefined until the HSM was first reached. */
   readonly hsmOperator: Buffer | undefined
+  /** The HSM has carried out an order of the operator that is not in the database, where orders are before they go there. */
+  readonly hsmKnowsMoreOrders: boolean
+  /** Why commits are refused now. */
+  readonly databaseFailure: StorageErrorCode | undefined
   /** What keeps the first waiting order from being adopted. */
   readonly obstacle: AdministrationError | undefined
   readonly peers: readonly Peer[]
@@ -19,12 +23,20 @@ export interface WarningFacts {
 }
 
 /** What an operator should look after, one sentence each. */
-export function warningsOf({ hsmState, operator, hsmOperator, obstacle, peers, nowMs }: WarningFacts): string[] {
+export function warningsOf(facts: WarningFacts): string[] {
+  const { hsmState, operator, hsmOperator, hsmKnowsMoreOrders, databaseFailure, obstacle, peers, nowMs } = facts
   const warnings: string[] = []
   if (hsmState === 'sealed') warnings.push('The HSM is sealed: no device can join. Open it with `mortise unseal`.')
   if (hsmState === 'rolled-back')
     warnings.push(
       'The key store is older than the database: no device can join until the operator says `mortise accept-rollback`.',
+    )
+  if (databaseFailure !== undefined)
+    warnings.push(`Commits to the database fail (${databaseFailure}): no device can join.`)
+  if (hsmKnowsMoreOrders)
+    warnings.push(
+      'The HSM has carried out orders that the database does not know: it is an older copy. Nonces that were used after ' +
+        'it was made may be used again.',
     )
   if (operator === undefined) warnings.push('The database does not know the operator key: no order is taken.')
   else if (hsmOperator !== undefined && !hsmOperator.equals(operator))

@@ -34,6 +34,24 @@ describe('a device that joined', () => {
     }))
     expect(view).toMatchObject({ lastJoinNonce: 2, lastDevNonce: 1, lastJoin: newest, sessions: [newest, oldest] })
   })
+
+  it('shows how long its nonces last', async () => {
+    const [random, counter] = (['1.0.3', '1.0.4'] as const).map((macVersion) =>
+      deviceAdd(server.owner, { joinEui: JOIN_EUI, macVersion }),
+    )
+    const changes = [random!, counter!]
+    const keys = [randomBytes(16), randomBytes(16)]
+    await server.administration.submitOrder(buildOrder(hsm.operator, hsm, { sequence: 2, changes, keys }))
+    const fresh = { devNoncesLeft: 65_536, joinNoncesLeft: 16_777_215, joinsLeft: 65_536, warnings: [] }
+    const [before] = await server.administration.findDevices(random!.devEui)
+    expect(before).toMatchObject({ lastJoinNonce: 0, devNoncesUsed: 0 })
+    expect(before!.nonces).toEqual({ ...fresh, behaviour: 'random', refusalProbability: 0, triesPerJoin: 1 })
+    await joinOnce(server.storage, counter!.devEui)
+    const [after] = await server.administration.findDevices(counter!.devEui)
+    expect(after).toMatchObject({ devNoncesUsed: 1, nonces: { behaviour: 'counter', devNoncesPerJoin: 1 } })
+    expect(after!.nonces).toMatchObject({ devNoncesLeft: 65_535, joinNoncesLeft: 16_777_214, warnings: [] })
+    expect(after!.nonces).not.toHaveProperty('refusalProbability')
+  })
 })
 
 describe('warnings', () => {
@@ -43,6 +61,8 @@ describe('warnings', () => {
     hsmState: 'ready',
     operator: key,
     hsmOperator: key,
+    hsmKnowsMoreOrders: false,
+    databaseFailure: undefined,
     obstacle: undefined,
     peers: [],
     nowMs: NOW,
@@ -63,6 +83,8 @@ describe('warnings', () => {
     ['a store that was rolled back', { hsmState: 'rolled-back' }, 'older than the database'],
     ['an operator key that the database lacks', { operator: undefined }, 'does not know the operator key'],
     ['an HSM of another operator', { hsmOperator: Buffer.from('another') }, 'obeys another operator key'],
+    ['an HSM that knows more orders than the database', { hsmKnowsMoreOrders: true }, 'an older copy'],
+    ['commits that fail', { databaseFailure: 'disk_full' }, 'fail (disk_full)'],
     ['an order that waits', { obstacle: new AdministrationError('disk_full') }, 'disk_full'],
     ['a certificate that expires', { peers: [peer(NOW + 29 * day)] }, 'of ns 000013 expires on 2026-12-20'],
     ['a certificate that expired', { peers: [peer(NOW - day)] }, 'of ns 000013 expired on 2026-11-20'],

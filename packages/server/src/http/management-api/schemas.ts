@@ -8,6 +8,7 @@ import {
   MAX_CERTIFICATE_LENGTH,
   MAX_LIST_ROWS,
 } from '../../kms/index.ts'
+import { NONCE_BEHAVIOURS } from '../../join/index.ts'
 import { PROBLEM_MEDIA_TYPE, problemSchema } from './problems.ts'
 
 /**
@@ -71,6 +72,21 @@ const orderView = z.object({
 
 const sessionView = z.object({ netId, devAddr, sessionKeyId: evenHex, at: time })
 
+const nonceView = z.object({
+  behaviour: z
+    .enum(NONCE_BEHAVIOURS)
+    .describe('How the device chooses its DevNonces; counter-recognised is a device of 1.0.0 to 1.0.3 that counts.'),
+  devNoncesLeft: count.describe('Of a counter, those above the last.'),
+  joinNoncesLeft: count,
+  joinsLeft: count.describe('How many joins both last for.'),
+  devNoncesPerJoin: z.number().optional().describe('Of a counter: above 1 where join-requests got lost.'),
+  refusalProbability: z.number().min(0).max(1).optional().describe('Of a random DevNonce: that it was used before.'),
+  triesPerJoin: z.number().optional().describe('Join-requests that a random device sends for one that is accepted.'),
+  joinsPerYear: z.number().optional(),
+  exhaustedAt: time.optional().describe('When nothing is left at that rate; absent beyond 20 years.'),
+  warnings: z.array(z.string()),
+})
+
 const deviceView = z.object({
   deviceId: id,
   devEui: eui64,
@@ -86,6 +102,7 @@ const deviceView = z.object({
   lastJoinNonce: count,
   lastDevNonce: count.optional(),
   devNoncesUsed: count,
+  nonces: nonceView,
   lastJoin: sessionView.optional(),
   sessions: z.array(sessionView),
 })
