@@ -1,6 +1,16 @@
 import { DatabaseSync } from 'node:sqlite'
-import { type DevEui, devNonceRule, eui64ToBytes, type JoinEui, type MacVersion } from '@mortise/lorawan'
+import {
+  type DevEui,
+  devNonceRule,
+  eui64ToBytes,
+  type JoinEui,
+  type MacVersion,
+  parseDevAddr,
+  parseNetId,
+} from '@mortise/lorawan'
 import { addDevNonce } from '../../packages/server/src/join/index.ts'
+import type { JoinState } from '../../packages/server/src/storage/index.ts'
+import { encodeInheritedRow } from '../../packages/server/src/storage/sqlite/join-row.ts'
 
 export interface SeededDevice {
   readonly devEui: DevEui
@@ -33,22 +43,19 @@ export class NonceSeeder implements Disposable {
    */
   seed(device: SeededDevice, { lastJoinNonce, usedDevNonces }: Nonces): void {
     const keySet = this.#keySet(device)
-    this.#database.prepare('DELETE FROM join_state WHERE key_set = ?').run(keySet)
-    if (lastJoinNonce === 0 && usedDevNonces.length === 0) return
-    this.#database
-      .prepare(
-        `INSERT INTO join_state (key_set, organisation, last_join_nonce, dev_nonce, net_id, dev_addr, joined_at,
-           request_digest, session_key_id, dev_nonces)
-         SELECT id, organisation, ?2, 0, zeroblob(3), zeroblob(4), 0, zeroblob(16), zeroblob(8), ?3
-         FROM key_set WHERE id = ?1`,
-      )
-      // A device whose DevNonces are used has joined, so its JoinNonce is not below the first one.
-      .run(keySet, Math.max(lastJoinNonce, 1), history(device.macVersion, usedDevNonces))
+    const update = this.#database.prepare('UPDATE key_set SET last_join_nonce = ?, joins = ? WHERE id = ?')
+    if (lastJoinNonce === 0 && usedDevNonces.length === 0) {
+      update.run(0, Buffer.alloc(0), keySet)
+      return
+    }
+    // A device whose DevNonces are used has joined, so its JoinNonce is not below the first one.
+    const joinNonce = Math.max(lastJoinNonce, 1)
+    update.run(joinNonce, encodeInheritedRow(keySet, seededState(device.macVersion, joinNonce, usedDevNonces)), keySet)
   }
 
   /** Everything that a join changes, as one text to compare; its JoinNonce is 0 before the first join. */
   read(device: SeededDevice): { readonly lastJoinNonce: number; readonly state: string } {
-    const row = this.#database.prepare('SELECT * FROM join_state WHERE key_set = ?').get(this.#keySet(device))
+    const row = this.#database.prepare('SELECT * FROM key_set WHERE id = ?').get(this.#keySet(device))
     return { lastJoinNonce: Number(row?.['last_join_nonce'] ?? 0), state: JSON.stringify(row ?? null) }
   }
 
@@ -62,6 +69,25 @@ export class NonceSeeder implements Disposable {
       .get(eui64ToBytes(devEui), eui64ToBytes(joinEui))
     if (row === undefined) throw new Error(`no device ${devEui}`)
     return Number(row['id'])
+  }
+}
+
+function seededState(macVersion: MacVersion, joinNonce: number, usedDevNonces: readonly number[]): JoinState {
+  return {
+    lastJoinNonce: joinNonce,
+    devNonces: history(macVersion, usedDevNonces),
+    last: {
+      requestDigest: Buffer.alloc(16),
+      devNonce: 0,
+      joinNonce,
+      sessionKeyId: Buffer.alloc(8),
+      nsKekId: undefined,
+      asKekId: undefined,
+      netId: parseNetId('000000'),
+      devAddr: parseDevAddr('00000000'),
+      joinedAt: 0,
+    },
+    stored: Buffer.alloc(0),
   }
 }
 

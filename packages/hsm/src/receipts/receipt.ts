@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { HsmError } from '../errors.ts'
 import { WireReader, WireWriter } from '../contract/wire.ts'
 
@@ -20,6 +20,7 @@ export const RECEIPT_HASH_BYTES = 32
 export const DEVICE_HASH_BYTES = 16
 export const RECORD_DIGEST_BYTES = 16
 const RECEIPT_VERSION = 1
+const KEK_ID_BYTES = 16
 
 /** One use of a key, in the chain of one worker. */
 export interface Receipt {
@@ -78,33 +79,84 @@ export function decodeReceipt(bytes: Buffer): Receipt {
     timeMs: reader.uint48(),
     deviceHash: reader.fixed(DEVICE_HASH_BYTES),
     recordDigest: reader.fixed(RECORD_DIGEST_BYTES),
-    kekIds: reader.list(reader.uint8(), () => reader.fixed(16)),
+    kekIds: reader.list(reader.uint8(), () => reader.fixed(KEK_ID_BYTES)),
     previous: reader.fixed(RECEIPT_HASH_BYTES),
   }
   reader.end()
   return receipt
 }
 
+/** Where a receipt stands in the chains of the HSM. */
+export interface ReceiptPlace {
+  readonly bootEpoch: number
+  readonly worker: number
+  readonly sequence: number
+}
+
+const BOOT_EPOCH_OFFSET = 12
+const KEK_COUNT_OFFSET = 66
+const SIZE_WITHOUT_KEKS = KEK_COUNT_OFFSET + 1 + RECEIPT_HASH_BYTES
+
+/**
+ * The place alone, for whoever keeps receipts by it: every join passes here.
+ * @throws HsmError frame_malformed for what has not the version or the size of a receipt
+ */
+export function receiptPlace(bytes: Buffer): ReceiptPlace {
+  const keks = bytes[KEK_COUNT_OFFSET] ?? 0
+  if (bytes[0] !== RECEIPT_VERSION || bytes.length !== SIZE_WITHOUT_KEKS + KEK_ID_BYTES * keks)
+    throw new HsmError('frame_malformed', 'receipt')
+  return {
+    bootEpoch: bytes.readUIntBE(BOOT_EPOCH_OFFSET, 6),
+    worker: bytes.readUInt32BE(BOOT_EPOCH_OFFSET + 6),
+    sequence: bytes.readUIntBE(BOOT_EPOCH_OFFSET + 10, 6),
+  }
+}
+
+/**
+ * Receipts that were put one behind another, as views.
+ * @throws HsmError frame_malformed
+ */
+export function splitReceipts(bytes: Buffer): Buffer[] {
+  const receipts: Buffer[] = []
+  for (let start = 0; start < bytes.length; ) {
+    const end = start + SIZE_WITHOUT_KEKS + KEK_ID_BYTES * (bytes[start + KEK_COUNT_OFFSET] ?? 0)
+    const receipt = bytes.subarray(start, end)
+    if (receipt[0] !== RECEIPT_VERSION || end > bytes.length) throw new HsmError('frame_malformed', 'receipts')
+    receipts.push(receipt)
+    start = end
+  }
+  return receipts
+}
+
 /** What the next receipt of the chain names as `previous`. */
 export function receiptHash(receipt: Uint8Array): Buffer {
-  return createHash('sha256').update(receipt).digest()
+  return hash('sha256', receipt, 'buffer')
 }
 
 /** Who a receipt speaks of, for the owner who knows the salt, and for nobody else. */
 export function deviceHash(receiptSalt: Uint8Array, devEui: Uint8Array): Buffer {
-  return createHash('sha256').update(receiptSalt).update(devEui).digest().subarray(0, DEVICE_HASH_BYTES)
+  return hash('sha256', Buffer.concat([receiptSalt, devEui]), 'buffer').subarray(0, DEVICE_HASH_BYTES)
 }
 
 export function recordDigest(record: Uint8Array): Buffer {
-  return createHash('sha256').update(record).digest().subarray(0, RECORD_DIGEST_BYTES)
+  return hash('sha256', record, 'buffer').subarray(0, RECORD_DIGEST_BYTES)
 }
 
 function operationOf(number: number): ReceiptOperation {
-  for (const [name, value] of Object.entries(RECEIPT_OPERATION)) if (value === number) return name as ReceiptOperation
-  throw new HsmError('frame_malformed', 'receipt operation')
+  const name = OPERATION_NAMES.get(number)
+  if (name === undefined) throw new HsmError('frame_malformed', 'receipt operation')
+  return name
 }
 
 function deliveryOf(number: number): AppSKeyDelivery {
-  for (const [name, value] of Object.entries(APP_S_KEY_DELIVERY)) if (value === number) return name as AppSKeyDelivery
-  throw new HsmError('frame_malformed', 'receipt AppSKey delivery')
+  const name = DELIVERY_NAMES.get(number)
+  if (name === undefined) throw new HsmError('frame_malformed', 'receipt AppSKey delivery')
+  return name
+}
+
+const OPERATION_NAMES = namesOf<ReceiptOperation>(RECEIPT_OPERATION)
+const DELIVERY_NAMES = namesOf<AppSKeyDelivery>(APP_S_KEY_DELIVERY)
+
+function namesOf<Name extends string>(numbers: Readonly<Record<Name, number>>): ReadonlyMap<number, Name> {
+  return new Map(Object.entries(numbers).map(([name, number]) => [number as number, name as Name]))
 }

@@ -1,4 +1,4 @@
-import { decodeReceipt, type ReceiptAcknowledgement } from '@mortise/hsm'
+import { type ReceiptAcknowledgement, receiptPlace } from '@mortise/hsm'
 
 /** Acknowledgements are worth a frame each: one per so many milliseconds and chain is enough. */
 const ACKNOWLEDGE_MS = 50
@@ -18,7 +18,8 @@ interface Chain {
  * as well, although commits may overtake one another.
  */
 export class ReceiptProgress {
-  readonly #chains = new Map<string, Chain>()
+  /** One for each worker, and those of dead ones until they are closed: too few for a map to pay. */
+  readonly #chains: Chain[] = []
   readonly #acknowledge: (acknowledged: ReceiptAcknowledgement) => void
   #timer: NodeJS.Timeout | undefined
 
@@ -28,10 +29,9 @@ export class ReceiptProgress {
 
   /** A receipt has been committed. */
   committed(receipt: Buffer): void {
-    const { bootEpoch, worker, sequence } = decodeReceipt(receipt)
+    const { bootEpoch, worker, sequence } = receiptPlace(receipt)
     const chain = this.#chain(bootEpoch, worker, sequence - 1)
-    if (sequence > chain.durable) chain.ahead.add(sequence)
-    while (chain.ahead.delete(chain.durable + 1)) chain.durable += 1
+    advance(chain, sequence)
     this.#timer ??= setTimeout(() => {
       this.#flush()
     }, ACKNOWLEDGE_MS)
@@ -39,7 +39,8 @@ export class ReceiptProgress {
 
   /** A closed chain's head has been committed: its worker is gone and nothing will follow. */
   closed(bootEpoch: number, worker: number, sequence: number): void {
-    this.#chains.delete(`${bootEpoch}/${worker}`)
+    const index = this.#chains.findIndex((chain) => isNamed(chain, bootEpoch, worker))
+    if (index !== -1) this.#chains.splice(index, 1)
     this.#acknowledge({ bootEpoch, worker, sequence })
   }
 
@@ -49,21 +50,30 @@ export class ReceiptProgress {
 
   /** The first receipt seen of a chain is the oldest that its worker still keeps: it sends those before any other. */
   #chain(bootEpoch: number, worker: number, durable: number): Chain {
-    const name = `${bootEpoch}/${worker}`
-    const known = this.#chains.get(name)
-    if (known !== undefined) return known
+    for (const known of this.#chains) if (isNamed(known, bootEpoch, worker)) return known
     const chain = { bootEpoch, worker, durable, acknowledged: durable, ahead: new Set<number>() }
-    this.#chains.set(name, chain)
+    this.#chains.push(chain)
     return chain
   }
 
   #flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    for (const chain of this.#chains.values()) {
+    for (const chain of this.#chains) {
       if (chain.durable === chain.acknowledged) continue
       chain.acknowledged = chain.durable
       this.#acknowledge({ bootEpoch: chain.bootEpoch, worker: chain.worker, sequence: chain.durable })
     }
   }
+}
+
+function isNamed(chain: Chain, bootEpoch: number, worker: number): boolean {
+  return chain.worker === worker && chain.bootEpoch === bootEpoch
+}
+
+/** Notes one durable receipt; those of a run arrive in order nearly always. */
+function advance(chain: Chain, sequence: number): void {
+  if (sequence === chain.durable + 1) chain.durable = sequence
+  else if (sequence > chain.durable) chain.ahead.add(sequence)
+  if (chain.ahead.size > 0) while (chain.ahead.delete(chain.durable + 1)) chain.durable += 1
 }

@@ -1,8 +1,11 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { checkInBackground } from './background-check.ts'
+import { LastCommit, lastCommitPath } from './last-commit.ts'
 import { StorageError, type Storage } from './ports.ts'
 import { Connection } from './sqlite/connection.ts'
 import { APPLICATION_ID, assertIntact } from './sqlite/integrity.ts'
+import { hasLog, refuseLostCommits, refuseMissingLog } from './sqlite/lost-commits.ts'
 import { migrate, refuseNewer, schemaVersion } from './sqlite/migrate.ts'
 import { insertFirstRows } from './sqlite/organisation.ts'
 import { setUpConnection, setUpWriter } from './sqlite/settings.ts'
@@ -22,6 +25,8 @@ export function createDatabase(path: string): void {
   const unfinished = `${path}.new`
   try {
     removeDatabaseFiles(unfinished)
+    // Of another database, which is not there any more.
+    rmSync(lastCommitPath(path), { force: true })
     // Made here and not by SQLite, whose files get the umask's mode; its log and shared memory copy this one's.
     closeSync(openSync(unfinished, 'wx', FILE_MODE))
     fillDatabase(unfinished)
@@ -34,28 +39,74 @@ export function createDatabase(path: string): void {
   }
 }
 
+export interface OpenOptions {
+  readonly readOnly?: boolean
+  /** Takes a line for people when commits begin to fail, or work again. */
+  readonly log?: (line: string) => void
+  /** Goes on to check, in a process of its own, a database that is too large to be checked before it is used. */
+  readonly checkInBackground?: boolean
+}
+
 /**
  * Opens a database, checks that it is whole, and brings its schema forward. The caller holds the directory's lock,
  * unless it only reads.
  * @throws StorageError database_missing, database_corrupt, database_newer, database_older (reading only),
- *   database_not_durable, database_locked, disk_full, disk_failed
+ *   database_log_missing, database_rolled_back, database_read_only, database_not_durable, database_locked, disk_full,
+ *   disk_failed
  */
-export function openDatabase(path: string, options: { readonly readOnly?: boolean } = {}): Storage {
-  const readOnly = options.readOnly ?? false
+export function openDatabase(path: string, options: OpenOptions = {}): Storage {
   refuseAbsent(path)
-  const connection = new Connection(path, { readOnly })
-  try {
-    setUpConnection(connection)
-    // Before anything is written to it.
-    assertIntact(connection)
-    refuseNewer(connection)
-    if (readOnly) refuseOlder(connection)
-    else prepareForWriting(connection)
-    return sqliteStorage(connection, { readOnly })
-  } catch (error) {
-    connection[Symbol.dispose]()
-    throw error
-  }
+  return options.readOnly === true ? openForReading(path) : openForWriting(path, options)
+}
+
+function openForReading(path: string): Storage {
+  using cleanup = new DisposableStack()
+  const connection = cleanup.use(new Connection(path, { readOnly: true }))
+  setUpConnection(connection)
+  assertIntact(connection)
+  refuseNewer(connection)
+  refuseOlder(connection)
+  const storage = sqliteStorage(connection, path, { readOnly: true })
+  cleanup.move()
+  return storage
+}
+
+function openForWriting(path: string, options: OpenOptions): Storage {
+  using cleanup = new DisposableStack()
+  const lastCommit = cleanup.use(new LastCommit(lastCommitPath(path)))
+  const checked = examine(path, lastCommit)
+  const connection = cleanup.use(new Connection(path, { readOnly: false }))
+  setUpConnection(connection)
+  setUpWriter(connection)
+  migrate(connection)
+  const { log = () => undefined } = options
+  const check = options.checkInBackground === true && !checked ? checkInBackground : undefined
+  const storage = sqliteStorage(connection, path, {
+    readOnly: false,
+    lastCommit,
+    log,
+    ...(check && { check: (damaged) => check(path, { damaged, log }) }),
+  })
+  cleanup.move()
+  return storage
+}
+
+/**
+ * Everything that can refuse a database, over a connection that only reads: one that writes would move the log into the
+ * database file when it is closed, and what is refused is left as it was found.
+ * @returns whether the whole of it was checked
+ */
+function examine(path: string, lastCommit: LastCommit): boolean {
+  refuseReadOnly(path)
+  refuseMissingLog(path)
+  const withLog = hasLog(path)
+  using connection = new Connection(path, { readOnly: true })
+  setUpConnection(connection)
+  const checked = assertIntact(connection)
+  refuseNewer(connection)
+  const last = lastCommit.read()
+  if (last !== undefined) refuseLostCommits(connection, last, withLog)
+  return checked
 }
 
 function fillDatabase(path: string): void {
@@ -74,9 +125,13 @@ function refuseAbsent(path: string): void {
   if (!existsSync(path)) throw new StorageError('database_missing', path)
 }
 
-function prepareForWriting(connection: Connection): void {
-  setUpWriter(connection)
-  migrate(connection)
+/** SQLite would open it all the same, for reading. */
+function refuseReadOnly(path: string): void {
+  try {
+    for (const file of [path, dirname(path)]) accessSync(file, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw toStorageError(error)
+  }
 }
 
 function refuseOlder(connection: Connection): void {

@@ -73,19 +73,25 @@ export interface JoinState {
   /** Every DevNonce ever accepted, in the encoding of join/dev-nonces.ts. */
   readonly devNonces: Buffer
   readonly last: LastJoin
+  /** All of it as it is stored, sessions included: opaque, for commits. */
+  readonly stored: Buffer
 }
 
-/** One generation of a device's root keys under one JoinEUI. */
-export interface KeySet {
+/** One generation of a device's root keys under one JoinEUI, as a join needs it. */
+export interface JoinKeySet {
   /** Row number: opaque, for commits. */
   readonly keySet: number
-  readonly deviceId: Buffer
-  readonly devEui: DevEui
-  readonly joinEui: JoinEui
   readonly generation: number
   /** The device record as the HSM tagged it. */
   readonly record: Buffer
   readonly state: JoinState | undefined
+}
+
+export interface KeySet extends JoinKeySet {
+  readonly devEui: DevEui
+  readonly joinEui: JoinEui
+  /** What is stored of its joins is not what was written: there is no state, and a join is refused. */
+  readonly noncesDamaged: boolean
 }
 
 export interface Device {
@@ -109,7 +115,7 @@ export interface Session {
 /** Look-ups of the join path: by key, never by scan. */
 export interface JoinReader {
   /** Key sets of devices that are not removed; usually one. */
-  findKeySets(joinEui: JoinEui, devEui: DevEui): KeySet[]
+  findKeySets(joinEui: JoinEui, devEui: DevEui): JoinKeySet[]
   /** The recipient's KEK with the highest version. */
   newestKek(kind: PeerKind, recipient: string): Kek | undefined
   findKek(kekId: Buffer): Kek | undefined
@@ -119,8 +125,8 @@ export interface JoinReader {
 /** A join to make durable: compare-and-set on the JoinNonce, with its session and receipt. */
 export interface JoinCommit {
   readonly keySet: number
-  /** `lastJoinNonce` that the decision was made on; 0 where there was no state. */
-  readonly expectedJoinNonce: number
+  /** What the decision was made on. */
+  readonly previous: JoinState | undefined
   readonly devNonces: Buffer
   readonly last: LastJoin
   readonly sessionRecord: Buffer
@@ -271,6 +277,11 @@ export type StorageErrorCode =
   | 'database_missing'
   | 'database_exists'
   | 'database_not_durable'
+  | 'database_read_only'
+  /** The write-ahead log of a database that was not closed is gone, and with it commits that were answered. */
+  | 'database_log_missing'
+  /** A commit that this directory has seen is not in the database. */
+  | 'database_rolled_back'
   | 'order_sequence_taken'
   | 'device_exists'
   | 'kek_exists'
@@ -293,6 +304,8 @@ export class StorageError extends Error {
 
 /** An open database. */
 export interface Storage extends Disposable {
+  /** Why commits are refused now; undefined while they work. */
+  readonly failure: StorageError | undefined
   readonly joins: JoinReader & JoinWriter
   readonly administration: AdministrationReader & AdministrationWriter
 }

@@ -8,19 +8,35 @@ import { setUpWriter } from '../../src/storage/sqlite/settings.ts'
 import { sqliteStorage } from '../../src/storage/sqlite/storage.ts'
 import { adopt, joinOnce, keySetOf, newDevice, newReceipt, nextJoin, submit, temporaryDirectory } from './fixtures.ts'
 
-const DISK_FULL = expect.objectContaining({ name: 'StorageError', code: 'disk_full' }) as unknown
+interface TinyDisk extends Disposable {
+  readonly path: string
+  /** What a write fails with when there is no space. */
+  readonly full: unknown
+  /** Takes all the space that is left. */
+  fill(): void
+  free(): void
+}
 
-/** A file system of one megabyte, or undefined where it may not be mounted. */
-function tinyDisk(): (Disposable & { readonly path: string }) | undefined {
+const failing = (code: string) => expect.objectContaining({ name: 'StorageError', code }) as unknown
+
+/** A file system of one megabyte; where none may be mounted, a directory in which this process may not let a file grow. */
+function tinyDisk(): TinyDisk {
   const directory = temporaryDirectory()
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', directory.path], { stdio: 'ignore' })
   } catch {
-    directory[Symbol.dispose]()
-    return undefined
+    return limitedFiles(directory)
   }
+  const filler = join(directory.path, 'filler')
   return {
     path: directory.path,
+    full: failing('disk_full'),
+    fill: () => {
+      fillFile(filler)
+    },
+    free: () => {
+      rmSync(filler)
+    },
     [Symbol.dispose]() {
       execFileSync('umount', [directory.path])
       directory[Symbol.dispose]()
@@ -28,8 +44,27 @@ function tinyDisk(): (Disposable & { readonly path: string }) | undefined {
   }
 }
 
-/** Takes all the space that is left. */
-function fill(path: string): void {
+function limitedFiles({ path, [Symbol.dispose]: dispose }: ReturnType<typeof temporaryDirectory>): TinyDisk {
+  const limit = (bytes: string): void => {
+    execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`])
+  }
+  return {
+    path,
+    full: failing('disk_failed'),
+    fill: () => {
+      limit('1000')
+    },
+    free: () => {
+      limit('unlimited')
+    },
+    [Symbol.dispose]() {
+      limit('unlimited')
+      dispose()
+    },
+  }
+}
+
+function fillFile(path: string): void {
   const file = openSync(path, 'w')
   try {
     for (;;) writeSync(file, Buffer.alloc(4096))
@@ -40,8 +75,14 @@ function fill(path: string): void {
   }
 }
 
+/** Both kinds run where both can, so that neither is left out anywhere. */
+const DISKS: readonly [string, () => TinyDisk][] = [
+  ['a full disk', tinyDisk],
+  ['files that may not grow', () => limitedFiles(temporaryDirectory())],
+]
+
 /** On a full disk everything that writes is refused and nothing of it kept; reading goes on. */
-async function refusesToWrite(storage: Storage): Promise<void> {
+async function refusesToWrite(storage: Storage, full: unknown): Promise<void> {
   const before = keySetOf(storage)
   const { administration, joins } = storage
   const waiting = administration.listOrders('waiting', 10)
@@ -51,46 +92,49 @@ async function refusesToWrite(storage: Storage): Promise<void> {
     [],
   )
   expect(await Promise.allSettled([...commits, large])).toEqual(
-    Array.from({ length: 3 }, () => ({ status: 'rejected', reason: DISK_FULL })),
+    Array.from({ length: 3 }, () => ({ status: 'rejected', reason: full })),
   )
-  await expect(submit(storage, { text: Buffer.alloc(900_000) })).rejects.toEqual(DISK_FULL)
+  await expect(submit(storage, { text: Buffer.alloc(900_000) })).rejects.toEqual(full)
   expect(keySetOf(storage)).toEqual(before)
   expect(administration.listOrders('waiting', 10)).toEqual(waiting)
 }
 
-test('a full disk: disk_full, nothing kept, and everything works again when there is space', async ({ skip }) => {
-  using disk = tinyDisk()
-  if (disk === undefined) return skip('no file system may be mounted here')
+test.each(DISKS)('%s: nothing is kept, and everything works again when there is space', async (_name, makeDisk) => {
+  using disk = makeDisk()
   const path = join(disk.path, 'database')
-  const filler = join(disk.path, 'filler')
   createDatabase(path)
+  const lines: string[] = []
   {
-    using storage = openDatabase(path)
+    using storage = openDatabase(path, { log: (line) => lines.push(line) })
     await adopt(storage, newDevice())
     await joinOnce(storage)
     // Empties the log, so that the next commit needs space for it.
     await adopt(storage)
-    fill(filler)
-    await refusesToWrite(storage)
-    rmSync(filler)
+    disk.fill()
+    await refusesToWrite(storage, disk.full)
+    expect(storage.failure).toEqual(disk.full)
+    disk.free()
     expect((await joinOnce(storage)).last.joinNonce).toBe(2)
-    fill(filler)
+    await expect.poll(() => storage.failure, { timeout: 10_000 }).toBeUndefined()
+    expect(lines).toEqual([
+      expect.stringMatching(/^commits to the database fail, and joins are refused: disk_/),
+      'commits to the database work again',
+    ])
+    disk.fill()
   }
-  rmSync(filler)
+  disk.free()
   using reopened = openDatabase(path)
   expect(keySetOf(reopened).state?.lastJoinNonce).toBe(2)
 })
 
-test('no new database is made on a full disk, and none is left half-made', ({ skip }) => {
-  using disk = tinyDisk()
-  if (disk === undefined) return skip('no file system may be mounted here')
+test.each(DISKS)('%s: no new database is made, and none is left half-made', (_name, makeDisk) => {
+  using disk = makeDisk()
   const path = join(disk.path, 'database')
-  const filler = join(disk.path, 'filler')
-  fill(filler)
+  disk.fill()
   expect(() => {
     createDatabase(path)
-  }).toThrow(DISK_FULL)
-  rmSync(filler)
+  }).toThrow(disk.full)
+  disk.free()
   createDatabase(path)
   using storage = openDatabase(path)
   expect(storage.administration.countDevices()).toBe(0)
@@ -102,14 +146,14 @@ test('a database that may not grow: disk_full, nothing kept, and everything work
   createDatabase(path)
   const connection = new Connection(path, { readOnly: false })
   setUpWriter(connection)
-  using storage = sqliteStorage(connection, { readOnly: false })
+  using storage = sqliteStorage(connection, path, { readOnly: false })
   await adopt(storage, newDevice())
   const pages = Number(connection.pragma('page_count'))
   connection.pragma(`max_page_count = ${pages}`)
   // What fits into the pages that are there is still taken: the batch that does not is refused as a whole.
   const receipts = Array.from({ length: 500 }, () => ({ receipt: newReceipt() }))
   const commit = nextJoin(keySetOf(storage))
-  await expect(storage.joins.commit([{ join: commit }, ...receipts])).rejects.toEqual(DISK_FULL)
+  await expect(storage.joins.commit([{ join: commit }, ...receipts])).rejects.toEqual(failing('disk_full'))
   expect(keySetOf(storage).state).toBeUndefined()
   connection.pragma(`max_page_count = ${pages + 1000}`)
   const results = await storage.joins.commit([{ join: commit }, ...receipts])

@@ -8,7 +8,7 @@ import type {
   AdoptedChange,
   JoinCommit,
   Kek,
-  KeySet,
+  JoinKeySet,
   NewOrder,
   Peer,
   Storage,
@@ -125,24 +125,26 @@ export async function adopt(storage: Storage, ...changes: AdoptedChange[]): Prom
 }
 
 /** The one live key set under these EUIs. */
-export function keySetOf({ joins }: Storage, devEui: DevEui = DEV_EUI, joinEui: JoinEui = JOIN_EUI): KeySet {
+export function keySetOf({ joins }: Storage, devEui: DevEui = DEV_EUI, joinEui: JoinEui = JOIN_EUI): JoinKeySet {
   const [keySet, ...others] = joins.findKeySets(joinEui, devEui)
   if (keySet === undefined || others.length > 0) throw new Error(`${others.length + 1} key sets`)
   return keySet
 }
 
 /** The join that follows on what the key set has now. */
-export function nextJoin(keySet: KeySet, change: Partial<JoinCommit> = {}): JoinCommit {
-  const expectedJoinNonce = keySet.state?.lastJoinNonce ?? 0
-  const devNonce = expectedJoinNonce & 0xffff
+export function nextJoin(keySet: JoinKeySet, change: Partial<JoinCommit> = {}): JoinCommit {
+  const previous = keySet.state
+  const lastJoinNonce = previous?.lastJoinNonce ?? 0
+  const devNonce = lastJoinNonce & 0xffff
   return {
     keySet: keySet.keySet,
-    expectedJoinNonce,
-    devNonces: Buffer.from([devNonce >> 8, devNonce & 0xff]),
+    previous,
+    // As of a counter (join/dev-nonce-forms.ts).
+    devNonces: Buffer.from([1, devNonce >> 8, devNonce & 0xff]),
     last: {
       requestDigest: randomBytes(16),
       devNonce,
-      joinNonce: expectedJoinNonce + 1,
+      joinNonce: lastJoinNonce + 1,
       sessionKeyId: randomBytes(8),
       nsKekId: randomBytes(16),
       asKekId: undefined,

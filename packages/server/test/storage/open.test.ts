@@ -91,8 +91,8 @@ describe('opening', () => {
     expect(keySetOf(reader).state?.lastJoinNonce).toBe(1)
     await joinOnce(writer)
     expect(keySetOf(reader).state?.lastJoinNonce).toBe(2)
-    await expect(reader.administration.recordHsmEpoch(99)).rejects.toEqual(failing('disk_failed'))
-    await expect(joinOnce(reader)).rejects.toEqual(failing('disk_failed'))
+    await expect(reader.administration.recordHsmEpoch(99)).rejects.toEqual(failing('database_read_only'))
+    await expect(joinOnce(reader)).rejects.toEqual(failing('database_read_only'))
     expect(writer.administration.hsmEpoch()).toBeLessThan(99)
   })
 
@@ -119,7 +119,7 @@ describe('opening', () => {
     using connection = new Connection(await madeDatabase(directory.path), { readOnly: false })
     setUpWriter(connection)
     const settings = ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys']
-    expect(settings.map((setting) => connection.pragma(setting))).toEqual(['wal', 2, 1, 1])
+    expect(settings.map((setting) => connection.pragma(setting))).toEqual(['wal', 1, 1, 1])
   })
 })
 
@@ -240,15 +240,16 @@ describe('a directory that may not be written to', () => {
   test('takes no new database and opens none for writing; a writable one does both', async () => {
     using directory = temporaryDirectory()
     const path = await madeDatabase(directory.path)
-    if (process.geteuid?.() === 0) for (const file of [directory.path, path]) chownSync(file, 65534, 65534)
+    const files = [directory.path, ...readdirSync(directory.path).map((name) => join(directory.path, name))]
+    if (process.geteuid?.() === 0) for (const file of files) chownSync(file, 65534, 65534)
     chmodSync(directory.path, 0o500)
     chmodSync(path, 0o400)
     const before = readFileSync(path)
     withoutPrivileges(() => {
       expect(() => {
         createDatabase(`${path}-2`)
-      }).toThrow(failing('disk_failed'))
-      expect(() => openDatabase(path)).toThrow(failing('disk_failed'))
+      }).toThrow(failing('database_read_only'))
+      expect(() => openDatabase(path)).toThrow(failing('database_read_only'))
     })
     expect(readFileSync(path)).toEqual(before)
     chmodSync(directory.path, 0o700)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { splitReceipts } from '@mortise/hsm'
 import { createDatabase, openDatabase, type Storage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './fixtures.ts'
 import { storageContract, type StorageUnderTest } from './storage-contract.ts'
@@ -20,10 +21,12 @@ function makeSqlite(): StorageUnderTest {
     get storage() {
       return storage
     },
-    receipts: () =>
-      rows('SELECT body FROM receipt ORDER BY boot_epoch, worker, sequence').map(([body]) =>
-        Buffer.from(body as Uint8Array),
-      ),
+    receipts: () => {
+      const bodies = rows('SELECT bodies FROM receipt ORDER BY boot_epoch, worker, first_sequence, id').flatMap(
+        ([bytes]) => splitReceipts(Buffer.from(bytes as Uint8Array)),
+      )
+      return [...new Map(bodies.map((body) => [body.toString('hex'), body])).values()]
+    },
     heads: () =>
       rows('SELECT boot_epoch, worker, sequence, closing FROM receipt_head ORDER BY 1, 2, 3, 4').map((row) =>
         row.join('/'),

@@ -22,7 +22,7 @@ import {
 /** A database under test: fresh, and with a look at what no port reads yet. */
 export interface StorageUnderTest extends Disposable {
   readonly storage: Storage
-  /** Bodies of all receipts, in the order of the chains. */
+  /** Bodies of all receipts, in the order of the chains; one that came twice is there once. */
   receipts(): Buffer[]
   /** `bootEpoch/worker/sequence/closing` of all heads. */
   heads(): string[]
@@ -61,9 +61,6 @@ function joinReading(make: () => StorageUnderTest): void {
     expect(joins.findKeySets(JOIN_EUI, DEV_EUI)).toEqual([
       {
         keySet: expect.any(Number) as number,
-        deviceId: device.deviceId,
-        devEui: DEV_EUI,
-        joinEui: JOIN_EUI,
         generation: 1,
         record: device.record,
         state: undefined,
@@ -92,12 +89,16 @@ function joinCommits(make: () => StorageUnderTest): void {
     using under = make()
     await adopt(under.storage, newDevice())
     const first = await joinOnce(under.storage)
-    expect(keySetOf(under.storage).state).toEqual({ lastJoinNonce: 1, devNonces: first.devNonces, last: first.last })
+    expect(keySetOf(under.storage).state).toMatchObject({
+      lastJoinNonce: 1,
+      devNonces: first.devNonces,
+      last: first.last,
+    })
     const second = await joinOnce(under.storage)
     expect(second.last.joinNonce).toBe(2)
     const state = { lastJoinNonce: 2, devNonces: second.devNonces, last: second.last }
-    expect(keySetOf(under.storage).state).toEqual(state)
-    expect(keySetOf(under.reopen()).state).toEqual(state)
+    expect(keySetOf(under.storage).state).toMatchObject(state)
+    expect(keySetOf(under.reopen()).state).toMatchObject(state)
   })
 
   test('KEK ids are kept, present or absent', async () => {
@@ -215,7 +216,7 @@ function commitBatches(make: () => StorageUnderTest): void {
     expect(under.receipts()).toEqual(receipts)
   })
 
-  test('a receipt that comes again is there once; another one in its place, of a forked chain, is kept beside it', async () => {
+  test('a receipt that comes again is no second one; another one in its place, of a forked chain, is kept beside it', async () => {
     using under = make()
     const [first, fork] = [newReceipt(500_000), newReceipt(500_000)]
     await under.storage.joins.commit([{ receipt: first }])
@@ -226,7 +227,7 @@ function commitBatches(make: () => StorageUnderTest): void {
     expect(under.receipts()).toEqual(expect.arrayContaining([first, fork]))
   })
 
-  test('when the database refuses one item, nothing of the batch is kept and every call hears of it', async () => {
+  test('when one item cannot be written, nothing of the batch is kept and every call hears of it', async () => {
     using under = make()
     const otherDevEui = parseDevEui('0004a30b00ffffff')
     await adopt(under.storage, newDevice(), newDevice({ devEui: otherDevEui }))
@@ -236,7 +237,7 @@ function commitBatches(make: () => StorageUnderTest): void {
     const before = under.receipts()
     const { joins } = under.storage
     const settled = await Promise.allSettled([good, impossible].map((join) => joins.commit([{ join }])))
-    const failure = { status: 'rejected', reason: { name: 'StorageError', code: 'database_failed' } }
+    const failure = { status: 'rejected', reason: { name: 'RangeError' } }
     expect(settled).toMatchObject([failure, failure])
     expect(keySetOf(under.storage).state).toBeUndefined()
     expect(under.receipts()).toEqual(before)
@@ -281,7 +282,7 @@ function deviceChanges(make: () => StorageUnderTest): void {
       deviceId: device.deviceId,
       createdAt: expect.any(Number) as number,
       keysDelivered: false,
-      keySets: [keySetOf(under.storage)],
+      keySets: [{ ...keySetOf(under.storage), devEui: DEV_EUI, joinEui: JOIN_EUI, noncesDamaged: false }],
     })
     expect(added?.createdAt).toBeGreaterThanOrEqual(before)
     expect(keySetOf(under.storage)).toMatchObject({ generation: 3, record: device.record })
@@ -339,7 +340,7 @@ function returningKeys(make: () => StorageUnderTest): void {
     const keySet = keySetOf(under.storage, back.devEui, back.joinEui)
     expect(keySet.state?.lastJoinNonce).toBe(nonce)
     if (nonce !== undefined)
-      expect(keySet.state).toEqual({ lastJoinNonce: nonce, devNonces: last.devNonces, last: last.last })
+      expect(keySet.state).toMatchObject({ lastJoinNonce: nonce, devNonces: last.devNonces, last: last.last })
   })
 
   test('the whole history comes back when the key went and came several times', async () => {

@@ -4,7 +4,7 @@
  * run through all organisations.
  *
  * A device that never joined is one row of `device` and one of `key_set`, which are kept small: flags and small numbers
- * take no byte of their own, and `join_state` is made by the first join.
+ * take no byte of their own.
  */
 export const INITIAL_SCHEMA = `
 CREATE TABLE organisation (
@@ -15,7 +15,9 @@ CREATE TABLE organisation (
 CREATE TABLE meta (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   created_at INTEGER NOT NULL,
-  hsm_epoch INTEGER NOT NULL
+  hsm_epoch INTEGER NOT NULL,
+  -- Of those that are not removed: counting them would be a scan of all.
+  devices INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE peer (
@@ -70,48 +72,29 @@ CREATE TABLE key_set (
   live INTEGER NOT NULL CHECK (live IN (0, 1)),
   removed_key_digest BLOB CHECK (length(removed_key_digest) = 16),
   record BLOB NOT NULL,
-  CHECK (live = (removed_key_digest IS NULL) AND live = (length(record) > 0))
+  -- 0 before the first join.
+  last_join_nonce INTEGER NOT NULL DEFAULT 0 CHECK (last_join_nonce BETWEEN 0 AND 16777215),
+  -- sqlite/join-row.ts: all that a join reads and writes lies in this one row.
+  joins BLOB NOT NULL DEFAULT x'',
+  CHECK (live = (removed_key_digest IS NULL) AND live = (length(record) > 0)),
+  CHECK ((last_join_nonce > 0) = (length(joins) > 0))
 ) STRICT;
 
 CREATE INDEX key_set_by_eui ON key_set (dev_eui, join_eui);
 CREATE INDEX key_set_by_device ON key_set (device);
 
-CREATE TABLE join_state (
-  key_set INTEGER PRIMARY KEY REFERENCES key_set (id),
-  organisation INTEGER NOT NULL REFERENCES organisation (id),
-  last_join_nonce INTEGER NOT NULL CHECK (last_join_nonce BETWEEN 1 AND 16777215),
-  dev_nonce INTEGER NOT NULL CHECK (dev_nonce BETWEEN 0 AND 65535),
-  net_id BLOB NOT NULL CHECK (length(net_id) = 3),
-  dev_addr BLOB NOT NULL CHECK (length(dev_addr) = 4),
-  joined_at INTEGER NOT NULL,
-  request_digest BLOB NOT NULL CHECK (length(request_digest) = 16),
-  session_key_id BLOB NOT NULL,
-  ns_kek_id BLOB CHECK (length(ns_kek_id) = 16),
-  as_kek_id BLOB CHECK (length(as_kek_id) = 16),
-  dev_nonces BLOB NOT NULL
-) STRICT;
-
-CREATE TABLE session (
-  key_set INTEGER NOT NULL REFERENCES key_set (id),
-  join_nonce INTEGER NOT NULL,
-  organisation INTEGER NOT NULL REFERENCES organisation (id),
-  net_id BLOB NOT NULL CHECK (length(net_id) = 3),
-  dev_addr BLOB NOT NULL CHECK (length(dev_addr) = 4),
-  created_at INTEGER NOT NULL,
-  session_key_id BLOB NOT NULL,
-  record BLOB NOT NULL,
-  PRIMARY KEY (key_set, join_nonce)
-) STRICT, WITHOUT ROWID;
-
+-- Receipts of one chain, ascending, as one commit had them. What a worker sends again lies in two rows, and so do two
+-- receipts of one place, which would be a forked chain: a reader sees both.
 CREATE TABLE receipt (
+  id INTEGER PRIMARY KEY,
   boot_epoch INTEGER NOT NULL,
   worker INTEGER NOT NULL,
-  sequence INTEGER NOT NULL,
-  body BLOB NOT NULL,
-  -- The body is part of the key: the same receipt once more changes nothing, and a second one in its place, which would
-  -- be a forked chain, is kept beside it for the auditor.
-  PRIMARY KEY (boot_epoch, worker, sequence, body)
-) STRICT, WITHOUT ROWID;
+  first_sequence INTEGER NOT NULL,
+  last_sequence INTEGER NOT NULL,
+  bodies BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX receipt_by_chain ON receipt (boot_epoch, worker, first_sequence);
 
 CREATE TABLE receipt_head (
   boot_epoch INTEGER NOT NULL,

@@ -1,7 +1,8 @@
 import { type DevEui, eui64ToBytes, type JoinEui } from '@mortise/lorawan'
 import { type AdoptedChange, type Device, MAX_PAGE_ROWS, type Page, StorageError } from '../ports.ts'
 import type { Connection, Statement } from './connection.ts'
-import { SELECT_KEY_SETS, toKeySet } from './key-set-row.ts'
+import { DAMAGED_ROW, encodeInheritedRow } from './join-row.ts'
+import { readJoinState, toKeySet } from './key-set-row.ts'
 import { DEFAULT_ORGANISATION } from './organisation.ts'
 import { blob, flag, integer, type Row } from './row.ts'
 
@@ -26,9 +27,9 @@ export class DeviceReader {
       `${SELECT_DEVICE} AND id IN (SELECT device FROM key_set WHERE dev_eui = ? AND live = 1) ORDER BY id`,
     )
     this.#keySets = connection.prepare(
-      `${SELECT_KEY_SETS} AND key_set.device = ? ORDER BY key_set.generation DESC, key_set.id`,
+      'SELECT * FROM key_set WHERE device = ? AND live = 1 ORDER BY generation DESC, id',
     )
-    this.#count = connection.prepare('SELECT COUNT(*) AS count FROM device WHERE removed_at IS NULL')
+    this.#count = connection.prepare('SELECT devices FROM meta WHERE id = 1')
     // A device stands where its first live key set stands in the index key_set_by_eui.
     this.#position = connection.prepare(
       `SELECT dev_eui, join_eui, key_set.id FROM key_set JOIN device ON device.id = key_set.device
@@ -63,7 +64,7 @@ export class DeviceReader {
 
   count(): number {
     const row = this.#count.get()
-    return row ? integer(row, 'count') : 0
+    return row ? integer(row, 'devices') : 0
   }
 
   #startOfPage(after: string | undefined): [Buffer, Buffer, number] | undefined {
@@ -87,11 +88,13 @@ export class DeviceWriter {
   readonly #findLive: Statement
   readonly #insertDevice: Statement
   readonly #insertKeySet: Statement
-  readonly #carryNoncesOver: Statement
+  readonly #findNonces: Statement
+  readonly #keySets: Statement
+  readonly #setJoins: Statement
   readonly #changeRecord: Statement
   readonly #markRemoved: Statement
-  readonly #deleteSessions: Statement
   readonly #retireKeySets: Statement
+  readonly #countDevices: Statement
 
   constructor(connection: Connection) {
     this.#findLive = connection.prepare('SELECT 1 FROM key_set WHERE dev_eui = ? AND join_eui = ? AND live = 1')
@@ -103,16 +106,13 @@ export class DeviceWriter {
       `INSERT INTO key_set (organisation, device, dev_eui, join_eui, generation, live, record)
        VALUES (?, ?, ?, ?, ?, 1, ?) RETURNING id`,
     )
-    // Each return of a key inherits from the one before: the highest JoinNonce has the whole history.
-    this.#carryNoncesOver = connection.prepare(
-      `INSERT INTO join_state (key_set, organisation, last_join_nonce, dev_nonce, net_id, dev_addr, joined_at,
-         request_digest, session_key_id, ns_kek_id, as_kek_id, dev_nonces)
-       SELECT ?1, state.organisation, last_join_nonce, dev_nonce, net_id, dev_addr, joined_at, request_digest,
-         session_key_id, ns_kek_id, as_kek_id, dev_nonces
-       FROM join_state AS state JOIN key_set ON key_set.id = state.key_set
-       WHERE key_set.dev_eui = ?2 AND key_set.join_eui = ?3 AND key_set.removed_key_digest = ?4
-       ORDER BY last_join_nonce DESC LIMIT 1`,
+    // Each return of a key inherits from the one before: the last one has the whole history.
+    this.#findNonces = connection.prepare(
+      `SELECT * FROM key_set WHERE dev_eui = ? AND join_eui = ? AND removed_key_digest = ?
+       ORDER BY id DESC LIMIT 1`,
     )
+    this.#keySets = connection.prepare('SELECT * FROM key_set WHERE device = ?')
+    this.#setJoins = connection.prepare('UPDATE key_set SET last_join_nonce = ?2, joins = ?3 WHERE id = ?1')
     this.#changeRecord = connection.prepare(
       `UPDATE key_set SET record = ?2 WHERE id = (SELECT key_set.id FROM key_set JOIN device ON device.id = key_set.device
          WHERE device.device_id = ?1 AND key_set.live = 1 ORDER BY generation DESC LIMIT 1)`,
@@ -120,12 +120,10 @@ export class DeviceWriter {
     this.#markRemoved = connection.prepare(
       'UPDATE device SET removed_at = ? WHERE device_id = ? AND removed_at IS NULL RETURNING id',
     )
-    this.#deleteSessions = connection.prepare(
-      'DELETE FROM session WHERE key_set IN (SELECT id FROM key_set WHERE device = ?)',
-    )
     this.#retireKeySets = connection.prepare(
       `UPDATE key_set SET live = 0, record = x'', removed_key_digest = ?2 WHERE device = ?1 AND live = 1`,
     )
+    this.#countDevices = connection.prepare('UPDATE meta SET devices = devices + ? WHERE id = 1')
   }
 
   /** @throws StorageError device_exists */
@@ -137,7 +135,8 @@ export class DeviceWriter {
     if (device === undefined) throw exists(devEui, joinEui)
     const keySet = this.#insertKeySet.get(DEFAULT_ORGANISATION, integer(device, 'id'), ...euis, generation, record)
     if (keySet === undefined) throw new StorageError('database_failed', 'no key set was made')
-    this.#carryNoncesOver.run(integer(keySet, 'id'), ...euis, keyDigest)
+    this.#carryNoncesOver(integer(keySet, 'id'), this.#findNonces.get(...euis, keyDigest))
+    this.#countDevices.run(1)
   }
 
   /** @throws StorageError row_missing */
@@ -150,8 +149,20 @@ export class DeviceWriter {
     const row = this.#markRemoved.get(Date.now(), deviceId)
     if (row === undefined) throw missing(deviceId)
     const device = integer(row, 'id')
-    this.#deleteSessions.run(device)
+    this.#forgetSessions(device)
     this.#retireKeySets.run(device, keyDigest)
+    this.#countDevices.run(-1)
+  }
+
+  #carryNoncesOver(keySet: number, from: Row | undefined): void {
+    const state = from && readJoinState(from)
+    // Damaged nonces must not become good ones under another number, nor no nonces at all.
+    if (state === 'damaged') this.#setJoins.run(keySet, 1, DAMAGED_ROW)
+    else if (state !== undefined) this.#setJoins.run(keySet, state.lastJoinNonce, encodeInheritedRow(keySet, state))
+  }
+
+  #forgetSessions(device: number): void {
+    for (const row of this.#keySets.all(device)) this.#carryNoncesOver(integer(row, 'id'), row)
   }
 }
 

@@ -16,16 +16,19 @@ interface WaitingCall {
   readonly reject: (error: unknown) => void
 }
 
+/** Commits all items in one transaction or none; resolves, with a result for each, when it is durable. */
+type WriteItems = (items: readonly PreparedItem[]) => Promise<CommitResult[]>
+
 /**
- * Group commit: the calls of one turn of the event loop share a transaction, because the fsync is what a commit costs.
- * The queue is emptied every turn, so that it holds at most what the listeners took in during one.
+ * Group commit: what arrives while the disk is busy with one transaction makes the next one, because the sync is what a
+ * commit costs. The slower the disk, the larger the batches.
  */
 export class GroupCommit {
-  readonly #write: (items: readonly PreparedItem[]) => CommitResult[]
+  readonly #write: WriteItems
   #waiting: WaitingCall[] = []
+  #busy = false
 
-  /** `write` commits all items in one durable transaction or none, and gives a result for each. */
-  constructor(write: (items: readonly PreparedItem[]) => CommitResult[]) {
+  constructor(write: WriteItems) {
     this.#write = write
   }
 
@@ -34,9 +37,9 @@ export class GroupCommit {
     return new Promise((resolve, reject) => {
       const call = { items: items.map(prepare), resolve, reject }
       // After the poll phase: every request whose HSM answer has arrived by now is in the same batch.
-      if (this.#waiting.length === 0)
+      if (this.#waiting.length === 0 && !this.#busy)
         setImmediate(() => {
-          this.flush()
+          this.#commitNext()
         })
       this.#waiting.push(call)
     })
@@ -44,27 +47,33 @@ export class GroupCommit {
 
   /** Commits whatever waits, now. */
   flush(): void {
-    const calls = this.#waiting
-    this.#waiting = []
-    for (let start = 0; start < calls.length; ) {
-      const end = batchEnd(calls, start)
-      this.#commitBatch(calls.slice(start, end))
-      start = end
-    }
+    while (this.#waiting.length > 0) void this.#commitBatch(this.#takeBatch())
   }
 
-  #commitBatch(calls: readonly WaitingCall[]): void {
-    let results: CommitResult[]
+  #commitNext(): void {
+    if (this.#busy || this.#waiting.length === 0) return
+    this.#busy = true
+    void this.#commitBatch(this.#takeBatch()).then(() => {
+      this.#busy = false
+      this.#commitNext()
+    })
+  }
+
+  #takeBatch(): WaitingCall[] {
+    return this.#waiting.splice(0, batchEnd(this.#waiting))
+  }
+
+  /** Never rejects: every call hears of its own outcome. */
+  async #commitBatch(calls: readonly WaitingCall[]): Promise<void> {
     try {
-      results = this.#write(calls.flatMap((call) => call.items))
+      const results = await this.#write(calls.flatMap((call) => call.items))
+      let offset = 0
+      for (const call of calls) {
+        call.resolve(results.slice(offset, offset + call.items.length))
+        offset += call.items.length
+      }
     } catch (error) {
       for (const call of calls) call.reject(error)
-      return
-    }
-    let offset = 0
-    for (const call of calls) {
-      call.resolve(results.slice(offset, offset + call.items.length))
-      offset += call.items.length
     }
   }
 }
@@ -75,12 +84,12 @@ function prepare(item: CommitItem): PreparedItem {
     : { join: undefined, receipt: keyedReceipt(item.receipt) }
 }
 
-/** The end of the longest run of calls, at least one, that fits a batch. */
-function batchEnd(calls: readonly WaitingCall[], start: number): number {
+/** The end of the longest run of calls from the first on, at least one, that fits a batch. */
+function batchEnd(calls: readonly WaitingCall[]): number {
   let count = 0
-  for (let end = start; end < calls.length; end++) {
-    count += calls[end]?.items.length ?? 0
-    if (count > MAX_BATCH_ITEMS) return Math.max(end, start + 1)
+  for (const [end, { items }] of calls.entries()) {
+    count += items.length
+    if (count > MAX_BATCH_ITEMS) return Math.max(end, 1)
   }
   return calls.length
 }

@@ -1,95 +1,63 @@
-import { type DevEui, devAddrToBytes, eui64ToBytes, type JoinEui, netIdToBytes } from '@mortise/lorawan'
-import { type JoinCommit, type KeySet, type Session, SESSIONS_KEPT } from '../ports.ts'
-import type { Connection, Statement } from './connection.ts'
-import { SELECT_KEY_SETS, toKeySet, toSession } from './key-set-row.ts'
+import { type DevEui, eui64ToBytes, type JoinEui } from '@mortise/lorawan'
+import type { JoinCommit, JoinKeySet, Session } from '../ports.ts'
+import type { ArrayStatement, Connection, Statement } from './connection.ts'
+import { decodeJoinRow, decodeSessions, encodeJoinRow } from './join-row.ts'
+import { asBuffer, asInteger, blob, integer } from './row.ts'
 
 export type CommitResult = 'committed' | 'lost'
 
-/** Key sets, their nonces and sessions, as a join reads and writes them. */
+/** Key sets with their nonces and sessions, as a join reads and writes them. */
 export class JoinTables {
-  readonly #findKeySets: Statement
-  readonly #findSession: Statement
-  readonly #listSessions: Statement
-  readonly #insertState: Statement
-  readonly #updateState: Statement
-  readonly #insertSession: Statement
-  readonly #deleteOldSessions: Statement
+  readonly #findKeySets: ArrayStatement
+  readonly #findJoins: Statement
+  readonly #update: Statement
 
   constructor(connection: Connection) {
-    this.#findKeySets = connection.prepare(
-      `${SELECT_KEY_SETS} AND key_set.dev_eui = ? AND key_set.join_eui = ? ORDER BY key_set.generation DESC, key_set.id`,
+    this.#findKeySets = connection.prepareArrays(
+      `SELECT id, generation, record, last_join_nonce, joins FROM key_set
+       WHERE dev_eui = ? AND join_eui = ? AND live = 1`,
     )
-    this.#findSession = connection.prepare('SELECT * FROM session WHERE key_set = ? AND session_key_id = ?')
-    this.#listSessions = connection.prepare('SELECT * FROM session WHERE key_set = ? ORDER BY join_nonce DESC')
-    // Both name the key set again: one that was removed since the decision was made takes no join.
-    this.#insertState = connection.prepare(
-      `INSERT INTO join_state (key_set, organisation, last_join_nonce, dev_nonce, net_id, dev_addr, joined_at,
-         request_digest, session_key_id, ns_kek_id, as_kek_id, dev_nonces)
-       SELECT id, organisation, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM key_set WHERE id = ?1 AND live = 1
-       ON CONFLICT DO NOTHING`,
-    )
-    // A JoinNonce that does not rise would be a defect of the caller; the database refuses it all the same.
-    this.#updateState = connection.prepare(
-      `UPDATE join_state SET last_join_nonce = ?2, dev_nonce = ?3, net_id = ?4, dev_addr = ?5, joined_at = ?6,
-         request_digest = ?7, session_key_id = ?8, ns_kek_id = ?9, as_kek_id = ?10, dev_nonces = ?11
-       WHERE key_set = ?1 AND last_join_nonce = ?12 AND ?2 > ?12
-         AND EXISTS (SELECT 1 FROM key_set WHERE id = ?1 AND live = 1)`,
-    )
-    this.#insertSession = connection.prepare(
-      `INSERT INTO session (key_set, join_nonce, organisation, net_id, dev_addr, created_at, session_key_id, record)
-       SELECT id, ?2, organisation, ?3, ?4, ?5, ?6, ?7 FROM key_set WHERE id = ?1`,
-    )
-    this.#deleteOldSessions = connection.prepare(
-      `DELETE FROM session WHERE key_set = ?1 AND join_nonce <=
-         (SELECT join_nonce FROM session WHERE key_set = ?1 ORDER BY join_nonce DESC LIMIT 1 OFFSET ${SESSIONS_KEPT})`,
+    this.#findJoins = connection.prepare('SELECT last_join_nonce, joins FROM key_set WHERE id = ?')
+    // A key set that was removed since the decision was made takes no join. A JoinNonce that does not rise would be a
+    // defect of the caller; the database refuses it all the same.
+    this.#update = connection.prepare(
+      `UPDATE key_set SET last_join_nonce = ?2, joins = ?3
+       WHERE id = ?1 AND live = 1 AND last_join_nonce = ?4 AND ?2 > ?4`,
     )
   }
 
-  findKeySets(joinEui: JoinEui, devEui: DevEui): KeySet[] {
-    return this.#findKeySets.all(eui64ToBytes(devEui), eui64ToBytes(joinEui)).map(toKeySet)
+  /** Newest generation first. @throws StorageError database_corrupt */
+  findKeySets(joinEui: JoinEui, devEui: DevEui): JoinKeySet[] {
+    const keySets = this.#findKeySets.all(eui64ToBytes(devEui), eui64ToBytes(joinEui)).map(toJoinKeySet)
+    // Nearly always one: not worth a sort of the database's.
+    return keySets.length < 2 ? keySets : keySets.sort((a, b) => b.generation - a.generation || a.keySet - b.keySet)
   }
 
   findSession(keySet: number, sessionKeyId: Buffer): Session | undefined {
-    const row = this.#findSession.get(keySet, sessionKeyId)
-    return row && toSession(row)
+    return this.listSessions(keySet).find((session) => session.sessionKeyId.equals(sessionKeyId))
   }
 
+  /** Newest first. */
   listSessions(keySet: number): Session[] {
-    return this.#listSessions.all(keySet).map(toSession)
+    const row = this.#findJoins.get(keySet)
+    const state = row && decodeJoinRow(keySet, integer(row, 'last_join_nonce'), blob(row, 'joins'))
+    return state === undefined ? [] : decodeSessions(state)
   }
 
-  /** Compare-and-set of the nonces, then the session. Call inside a transaction. */
+  /** Compare-and-set of the nonces, with the session. Call inside a transaction. */
   applyJoin(join: JoinCommit): CommitResult {
-    if (!this.#advanceState(join)) return 'lost'
-    const { netId, devAddr, joinNonce, joinedAt, sessionKeyId } = join.last
-    this.#insertSession.run(
-      join.keySet,
-      joinNonce,
-      netIdToBytes(netId),
-      devAddrToBytes(devAddr),
-      joinedAt,
-      sessionKeyId,
-      join.sessionRecord,
-    )
-    this.#deleteOldSessions.run(join.keySet)
-    return 'committed'
+    const { keySet, previous, last } = join
+    const changed = this.#update.run(keySet, last.joinNonce, encodeJoinRow(join), previous?.lastJoinNonce ?? 0)
+    return changed === 1 ? 'committed' : 'lost'
   }
+}
 
-  #advanceState({ keySet, expectedJoinNonce, devNonces, last }: JoinCommit): boolean {
-    const values = [
-      keySet,
-      last.joinNonce,
-      last.devNonce,
-      netIdToBytes(last.netId),
-      devAddrToBytes(last.devAddr),
-      last.joinedAt,
-      last.requestDigest,
-      last.sessionKeyId,
-      last.nsKekId ?? null,
-      last.asKekId ?? null,
-      devNonces,
-    ]
-    if (expectedJoinNonce === 0) return this.#insertState.run(...values) === 1
-    return this.#updateState.run(...values, expectedJoinNonce) === 1
+function toJoinKeySet([id, generation, record, lastJoinNonce, joins]: readonly unknown[]): JoinKeySet {
+  const keySet = asInteger(id, 'id')
+  return {
+    keySet,
+    generation: asInteger(generation, 'generation'),
+    record: asBuffer(record, 'record'),
+    state: decodeJoinRow(keySet, asInteger(lastJoinNonce, 'last_join_nonce'), asBuffer(joins, 'joins')),
   }
 }

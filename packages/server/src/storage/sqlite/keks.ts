@@ -3,12 +3,17 @@ import type { Connection, Statement } from './connection.ts'
 import { DEFAULT_ORGANISATION } from './organisation.ts'
 import { blob, integer, oneOf, type Row, text } from './row.ts'
 
+/**
+ * KEKs, of which there are few. The ones that joins ask for are kept in memory: this process is the only one that writes
+ * them, under the lock of the directory.
+ */
 export class KekTable {
   readonly #list: Statement
   readonly #find: Statement
   readonly #newest: Statement
   readonly #insert: Statement
   readonly #remove: Statement
+  readonly #newestByRecipient = new Map<string, Kek | undefined>()
 
   constructor(connection: Connection) {
     this.#list = connection.prepare('SELECT * FROM kek ORDER BY kind DESC, recipient, kek_version, id')
@@ -34,12 +39,19 @@ export class KekTable {
   }
 
   newest(kind: PeerKind, recipient: string): Kek | undefined {
+    const name = `${kind} ${recipient}`
+    const known = this.#newestByRecipient.get(name)
+    if (known !== undefined || this.#newestByRecipient.has(name)) return known
     const row = this.#newest.get(kind, recipient)
-    return row && toKek(row)
+    const kek = row && toKek(row)
+    // Recipients without one are kept too: those that are asked for are peers, or stand in signed records.
+    this.#newestByRecipient.set(name, kek)
+    return kek
   }
 
   /** @throws StorageError kek_exists */
   add(kek: Kek): void {
+    this.#newestByRecipient.clear()
     const { kekId, kind, recipient, label, kekVersion, size, record, createdAt } = kek
     if (
       this.#insert.run(DEFAULT_ORGANISATION, kekId, kind, recipient, label, kekVersion, size, record, createdAt) === 0
@@ -49,6 +61,7 @@ export class KekTable {
 
   /** @throws StorageError row_missing */
   remove(kekId: Buffer): void {
+    this.#newestByRecipient.clear()
     if (this.#remove.run(kekId) === 0) throw new StorageError('row_missing', `KEK ${kekId.toString('hex')}`)
   }
 }

@@ -1,6 +1,8 @@
+import { splitReceipts } from '@mortise/hsm'
 import type { ReceiptHeadRow } from '../ports.ts'
 import { type ReceiptKey, receiptKey } from '../receipt-key.ts'
 import type { Connection, Statement } from './connection.ts'
+import { blob } from './row.ts'
 
 /** A receipt with its place in the chains, read before a transaction begins so that a malformed one fails alone. */
 export interface KeyedReceipt extends ReceiptKey {
@@ -9,17 +11,23 @@ export interface KeyedReceipt extends ReceiptKey {
 
 /** @throws HsmError frame_malformed */
 export function keyedReceipt(body: Buffer): KeyedReceipt {
-  return { ...receiptKey(body), body }
+  const { bootEpoch, worker, sequence } = receiptKey(body)
+  return { bootEpoch, worker, sequence, body }
 }
 
-/** Receipts and heads of the HSM's chains. A worker sends again what was not acknowledged: what is there stays. */
+/** Receipts and heads of the HSM's chains. */
 export class ReceiptTable {
-  readonly #insertReceipt: Statement
+  readonly #insert: Statement
+  readonly #around: Statement
   readonly #insertHead: Statement
 
   constructor(connection: Connection) {
-    this.#insertReceipt = connection.prepare(
-      'INSERT INTO receipt (boot_epoch, worker, sequence, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    this.#insert = connection.prepare(
+      'INSERT INTO receipt (boot_epoch, worker, first_sequence, last_sequence, bodies) VALUES (?, ?, ?, ?, ?)',
+    )
+    this.#around = connection.prepare(
+      `SELECT bodies FROM receipt WHERE boot_epoch = ?1 AND worker = ?2 AND first_sequence <= ?3 AND last_sequence >= ?3
+       ORDER BY first_sequence DESC`,
     )
     this.#insertHead = connection.prepare(
       `INSERT INTO receipt_head (boot_epoch, worker, sequence, closing, hash, signature) VALUES (?, ?, ?, ?, ?, ?)
@@ -27,11 +35,38 @@ export class ReceiptTable {
     )
   }
 
-  addReceipt({ bootEpoch, worker, sequence, body }: KeyedReceipt): void {
-    this.#insertReceipt.run(bootEpoch, worker, sequence, body)
+  /** One row for each chain: its index costs once a commit, and not once a receipt. */
+  addReceipts(receipts: readonly KeyedReceipt[]): void {
+    for (const chain of byChain(receipts)) {
+      const [first] = chain
+      const last = chain.at(-1)
+      if (first === undefined || last === undefined) continue
+      const bodies = Buffer.concat(chain.map(({ body }) => body))
+      this.#insert.run(first.bootEpoch, first.worker, first.sequence, last.sequence, bodies)
+    }
+  }
+
+  has({ bootEpoch, worker, sequence }: ReceiptKey): boolean {
+    const rows = this.#around.all(bootEpoch, worker, sequence)
+    return rows.some((row) => splitReceipts(blob(row, 'bodies')).some((body) => receiptKey(body).sequence === sequence))
   }
 
   addHead(head: ReceiptHeadRow): void {
     this.#insertHead.run(head.bootEpoch, head.worker, head.sequence, head.closing ? 1 : 0, head.hash, head.signature)
   }
+}
+
+/** Ascending within each chain. Answers of several workers share a commit. */
+function byChain(receipts: readonly KeyedReceipt[]): KeyedReceipt[][] {
+  const sorted = [...receipts].sort(
+    (a, b) => a.bootEpoch - b.bootEpoch || a.worker - b.worker || a.sequence - b.sequence,
+  )
+  const chains: KeyedReceipt[][] = []
+  for (const receipt of sorted) {
+    const chain = chains.at(-1)
+    const [first] = chain ?? []
+    if (chain && first?.worker === receipt.worker && first.bootEpoch === receipt.bootEpoch) chain.push(receipt)
+    else chains.push([receipt])
+  }
+  return chains
 }

@@ -9,7 +9,10 @@ function damaged(column: string): StorageError {
 }
 
 export function integer(row: Row, column: string): number {
-  const value = row[column]
+  return asInteger(row[column], column)
+}
+
+export function asInteger(value: unknown, column: string): number {
   if (typeof value !== 'number') throw damaged(column)
   return value
 }
@@ -21,7 +24,10 @@ export function text(row: Row, column: string): string {
 }
 
 export function blob(row: Row, column: string): Buffer {
-  const value = row[column]
+  return asBuffer(row[column], column)
+}
+
+export function asBuffer(value: unknown, column: string): Buffer {
   if (!(value instanceof Uint8Array)) throw damaged(column)
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
 }

@@ -5,7 +5,7 @@ const SQLITE_CODE: ReadonlyMap<number, StorageErrorCode> = new Map([
   [3, 'disk_failed'], // PERM
   [5, 'database_locked'], // BUSY
   [6, 'database_locked'], // LOCKED
-  [8, 'disk_failed'], // READONLY
+  [8, 'database_read_only'], // READONLY
   [10, 'disk_failed'], // IOERR
   [11, 'database_corrupt'], // CORRUPT
   [13, 'disk_full'], // FULL
@@ -18,6 +18,9 @@ const ERRNO_CODE: ReadonlyMap<string, StorageErrorCode> = new Map([
   ['EEXIST', 'database_exists'],
   ['ENOSPC', 'disk_full'],
   ['EDQUOT', 'disk_full'],
+  ['EROFS', 'database_read_only'],
+  ['EACCES', 'database_read_only'],
+  ['EPERM', 'database_read_only'],
 ])
 
 /**

@@ -1,3 +1,4 @@
+import type { LastCommit } from '../last-commit.ts'
 import type {
   AdministrationReader,
   AdministrationWriter,
@@ -5,9 +6,12 @@ import type {
   JoinReader,
   JoinWriter,
   Storage,
+  StorageError,
 } from '../ports.ts'
+import type { ReceiptKey } from '../receipt-key.ts'
 import { ApiKeyTable } from './api-keys.ts'
 import type { Connection } from './connection.ts'
+import { DurableWrites } from './durable-writes.ts'
 import { DeviceReader, DeviceWriter } from './devices.ts'
 import { WalEraser } from './erase-wal.ts'
 import { GroupCommit, type PreparedItem } from './group-commit.ts'
@@ -17,6 +21,7 @@ import { MetaTable } from './meta.ts'
 import { OrderTable } from './orders.ts'
 import { PeerTable } from './peers.ts'
 import { keyedReceipt, ReceiptTable } from './receipts.ts'
+import { WriteGuard } from './write-guard.ts'
 
 interface Tables {
   readonly meta: MetaTable
@@ -30,9 +35,67 @@ interface Tables {
   readonly apiKeys: ApiKeyTable
 }
 
+export interface StorageOptions {
+  readonly readOnly: boolean
+  readonly lastCommit?: LastCommit
+  readonly log?: (line: string) => void
+  /** Begins to look for damage that an opening does not find. */
+  readonly check?: (damaged: (error: StorageError) => void) => Disposable
+}
+
+/** Runs a transaction and resolves when it is durable; `newest` is the newest receipt in it. */
+type Write = <T>(work: () => T, newest?: ReceiptKey) => Promise<T>
+
 /** The ports over one connection, which is closed with them. */
-export function sqliteStorage(connection: Connection, options: { readonly readOnly: boolean }): Storage {
-  const tables: Tables = {
+export function sqliteStorage(connection: Connection, path: string, options: StorageOptions): Storage {
+  const { readOnly, lastCommit, log = () => undefined, check } = options
+  const tables = makeTables(connection)
+  const guard = new WriteGuard({
+    log,
+    probe: () =>
+      connection.transaction(() => {
+        tables.meta.raiseHsmEpoch(0)
+      }),
+  })
+  const writes = new DurableWrites(
+    (work) => guard.write(() => connection.transaction(work)),
+    path,
+    (error) => {
+      guard.refuseAll(error)
+    },
+  )
+  const write: Write = async (work, newest) => {
+    const result = await writes.write(work)
+    if (newest !== undefined) lastCommit?.write(newest)
+    return result
+  }
+  const commits = new GroupCommit((items) => write(() => writeItems(tables, items), items.at(-1)?.receipt))
+  const walEraser = new WalEraser(connection)
+  // A process that was killed may have left the envelope of a settled order in the log.
+  if (!readOnly) walEraser.erase()
+  const checking = check?.((damage) => {
+    guard.refuseAll(damage)
+  })
+  return {
+    get failure() {
+      return guard.failure
+    },
+    joins: { ...joinReader(tables), commit: (items) => commits.commit(items) } satisfies JoinReader & JoinWriter,
+    administration: { ...administrationReader(tables), ...administrationWriter(write, tables, walEraser) },
+    [Symbol.dispose]() {
+      checking?.[Symbol.dispose]()
+      commits.flush()
+      writes[Symbol.dispose]()
+      guard[Symbol.dispose]()
+      walEraser[Symbol.dispose]()
+      connection[Symbol.dispose]()
+      lastCommit?.[Symbol.dispose]()
+    },
+  }
+}
+
+function makeTables(connection: Connection): Tables {
+  return {
     meta: new MetaTable(connection),
     peers: new PeerTable(connection),
     keks: new KekTable(connection),
@@ -42,19 +105,6 @@ export function sqliteStorage(connection: Connection, options: { readonly readOn
     receipts: new ReceiptTable(connection),
     orders: new OrderTable(connection),
     apiKeys: new ApiKeyTable(connection),
-  }
-  const commits = new GroupCommit((items) => connection.transaction(() => writeItems(tables, items)))
-  const walEraser = new WalEraser(connection)
-  // A process that was killed may have left the envelope of a settled order in the log.
-  if (!options.readOnly) walEraser.erase()
-  return {
-    joins: { ...joinReader(tables), commit: (items) => commits.commit(items) } satisfies JoinReader & JoinWriter,
-    administration: { ...administrationReader(tables), ...administrationWriter(connection, tables, walEraser) },
-    [Symbol.dispose]() {
-      commits.flush()
-      walEraser[Symbol.dispose]()
-      connection[Symbol.dispose]()
-    },
   }
 }
 
@@ -68,10 +118,8 @@ function joinReader({ joins, keks }: Tables): JoinReader {
 }
 
 function writeItems({ joins, receipts }: Tables, items: readonly PreparedItem[]): CommitResult[] {
-  return items.map(({ join, receipt }) => {
-    receipts.addReceipt(receipt)
-    return join ? joins.applyJoin(join) : 'committed'
-  })
+  receipts.addReceipts(items.map(({ receipt }) => receipt))
+  return items.map(({ join }) => (join ? joins.applyJoin(join) : 'committed'))
 }
 
 function administrationReader(tables: Tables): AdministrationReader {
@@ -96,23 +144,18 @@ function administrationReader(tables: Tables): AdministrationReader {
   }
 }
 
-function administrationWriter(connection: Connection, tables: Tables, walEraser: WalEraser): AdministrationWriter {
+function administrationWriter(write: Write, tables: Tables, walEraser: WalEraser): AdministrationWriter {
   const { meta, receipts, orders, apiKeys } = tables
-  function write<T>(work: () => T): Promise<T> {
-    // In a promise, so that a failure of the database rejects instead of throwing past the caller's `catch`.
-    return new Promise((resolve) => {
-      resolve(connection.transaction(work))
-    })
-  }
   return {
     submitOrder: (order) => write(() => orders.submit(order)),
     async adoptOrder(orderId, { changes, receipt, epoch }) {
+      const keyed = keyedReceipt(receipt)
       await write(() => {
         orders.settle(orderId, { state: 'adopted' })
         for (const change of changes) applyChange(tables, change)
-        receipts.addReceipt(keyedReceipt(receipt))
+        receipts.addReceipts([keyed])
         meta.raiseHsmEpoch(epoch)
-      })
+      }, keyed)
       walEraser.erase()
     },
     async refuseOrder(orderId, code, detail) {
@@ -126,11 +169,13 @@ function administrationWriter(connection: Connection, tables: Tables, walEraser:
         apiKeys.create(key)
       }),
     revokeApiKey: (apiKeyId) => write(() => apiKeys.revoke(apiKeyId)),
-    recordReceipts: (bodies, heads) =>
-      write(() => {
-        for (const body of bodies) receipts.addReceipt(keyedReceipt(body))
+    async recordReceipts(bodies, heads) {
+      const keyed = bodies.map(keyedReceipt)
+      await write(() => {
+        receipts.addReceipts(keyed)
         for (const head of heads) receipts.addHead(head)
-      }),
+      }, keyed.at(-1))
+    },
     recordHsmEpoch: (epoch) =>
       write(() => {
         meta.raiseHsmEpoch(epoch)

@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs'
+import { writeFileSync, writeSync } from 'node:fs'
 import { openDatabase } from '../../../src/storage/index.ts'
 import { Connection } from '../../../src/storage/sqlite/connection.ts'
 import { setUpWriter } from '../../../src/storage/sqlite/settings.ts'
@@ -7,15 +7,16 @@ import { keySetOf, nextJoin } from '../fixtures.ts'
 
 /**
  * Joins the device of the database again and again, and writes a line for each as soon as its commit has resolved: the
- * JoinNonce, or the code of the failure. Arguments: path, number of joins, `safe` or `unsafe` (commits not synced).
+ * JoinNonce, or the code of the failure. Arguments: path, number of joins, `safe` or `unsafe` (the log is not synced).
  */
 const [path = '', count = '0', mode = 'safe'] = process.argv.slice(2)
 
 function openUnsafe() {
   const connection = new Connection(path, { readOnly: false })
   setUpWriter(connection)
-  connection.execute('PRAGMA synchronous = OFF')
-  return sqliteStorage(connection, { readOnly: false })
+  // Another file than the log: it is synced in vain.
+  writeFileSync(`${path}-other-wal`, '')
+  return sqliteStorage(connection, `${path}-other`, { readOnly: false })
 }
 
 const storage = mode === 'safe' ? openDatabase(path) : openUnsafe()
