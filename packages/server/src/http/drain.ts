@@ -1,31 +1,20 @@
-import type { Server } from 'node:http'
-
-/** Longer than a join may take; who has sent nothing by then, or reads no answer, is cut off. */
-const DRAIN_TIMEOUT_MS = 8000
-
-/** How soon a connection ends after its last answer. */
-const IDLE_CHECK_MS = 50
+import type { Connections } from './connections.ts'
 
 /**
  * Runs `close`, which stops a server from listening and resolves when its connections are gone, and sees to it that they
- * go: one that a peer would keep alive ends after the answer in flight, and after `timeoutMs` every one ends. Node by
- * itself would wait for a connection on which no request ever came for as long as the peer likes.
+ * go: each ends after the answer in flight, and after `timeoutMs` every one: who has sent nothing by then, or reads no
+ * answer, is cut off. Node by itself would wait for a connection on which no request ever came for as long as the peer
+ * likes.
  */
-export async function drain(
-  server: Pick<Server, 'closeIdleConnections' | 'closeAllConnections'>,
-  close: () => Promise<void>,
-  timeoutMs = DRAIN_TIMEOUT_MS,
-): Promise<void> {
-  const idle = setInterval(() => {
-    server.closeIdleConnections()
-  }, IDLE_CHECK_MS)
+export async function drain(connections: Connections, timeoutMs: number, close: () => Promise<void>): Promise<void> {
   const limit = setTimeout(() => {
-    server.closeAllConnections()
+    connections.destroy()
   }, timeoutMs)
   try {
-    await close()
+    const closed = close()
+    connections.drain()
+    await closed
   } finally {
-    clearInterval(idle)
     clearTimeout(limit)
   }
 }

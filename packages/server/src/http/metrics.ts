@@ -1,4 +1,6 @@
 import type { RequestType, ResultCode } from '@mortise/backend-interfaces'
+import type { ConnectionRefusal } from './connections.ts'
+import type { ShareRefusal } from './fair-share.ts'
 
 /** Latency buckets of a join in seconds; the last is the RX1 window's half. */
 const JOIN_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5]
@@ -12,6 +14,7 @@ export interface MetricsSource {
 /** The counters of the server. Labels have few values: a DevEUI belongs into a log line, never into a label. */
 export class Metrics implements MetricsSource {
   readonly #answers = new Map<string, number>()
+  readonly #overloads = new Map<string, number>()
   readonly #buckets = JOIN_SECONDS.map(() => 0)
   readonly #gauges: readonly Gauge[]
   #joinCount = 0
@@ -27,6 +30,12 @@ export class Metrics implements MetricsSource {
     this.#answers.set(name, (this.#answers.get(name) ?? 0) + 1)
   }
 
+  /** A message that was refused, or a connection that was not taken or not kept, because there are too many. */
+  overloaded(what: 'message' | 'connection', reason: ShareRefusal | ConnectionRefusal): void {
+    const name = `what="${what}",reason="${reason}"`
+    this.#overloads.set(name, (this.#overloads.get(name) ?? 0) + 1)
+  }
+
   /** One JoinReq that was answered with Success after so many seconds. */
   joined(seconds: number): void {
     this.#joinCount += 1
@@ -37,7 +46,8 @@ export class Metrics implements MetricsSource {
   }
 
   render(): string {
-    return [...this.#renderAnswers(), ...this.#renderJoins(), ...this.#gauges.flatMap(renderGauge), ''].join('\n')
+    const counters = [...this.#renderAnswers(), ...this.#renderOverloads(), ...this.#renderJoins()]
+    return [...counters, ...this.#gauges.flatMap(renderGauge), ''].join('\n')
   }
 
   #renderAnswers(): string[] {
@@ -45,6 +55,14 @@ export class Metrics implements MetricsSource {
       '# HELP mortise_answers_total Answered Backend Interfaces messages.',
       '# TYPE mortise_answers_total counter',
       ...Array.from(this.#answers, ([labels, count]) => `mortise_answers_total{${labels}} ${count}`),
+    ]
+  }
+
+  #renderOverloads(): string[] {
+    return [
+      '# HELP mortise_overload_total Messages refused and connections closed because there were too many.',
+      '# TYPE mortise_overload_total counter',
+      ...Array.from(this.#overloads, ([labels, count]) => `mortise_overload_total{${labels}} ${count}`),
     ]
   }
 

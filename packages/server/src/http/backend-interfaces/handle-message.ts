@@ -44,7 +44,7 @@ export interface HttpAnswer {
 
 export type MessageHandler = (caller: AuthenticatedPeer | PeerRefusal, body: Uint8Array) => Promise<HttpAnswer>
 
-const PEER_REFUSED: Record<PeerRefusal, string> = {
+export const PEER_REFUSED: Record<PeerRefusal, string> = {
   unknown: 'the client certificate is not that of a known peer',
   expired: 'the client certificate is outside its validity',
   disabled: 'the peer is disabled',

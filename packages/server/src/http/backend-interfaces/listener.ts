@@ -2,10 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { encodeFailure, HIGHEST_PROTOCOL_VERSION, MAX_BODY_BYTES } from '@mortise/backend-interfaces'
+import { MAX_BODY_BYTES } from '@mortise/backend-interfaces'
 import type { PeerDirectory } from '../../identity/index.ts'
+import { type ConnectionRefusal, Connections } from '../connections.ts'
 import { drain } from '../drain.ts'
-import type { HttpAnswer, MessageHandler } from './handle-message.ts'
+import { BACKEND_INTERFACES_LIMITS, type BackendInterfacesLimits } from '../limits.ts'
+import { TLS_OPTIONS } from '../tls-options.ts'
+import { type MessageHandler, PEER_REFUSED } from './handle-message.ts'
+import { readBody } from './read-body.ts'
+import { refuseRequest, sendAnswer } from './send-answer.ts'
 
 export interface ListenerOptions {
   /** PEM. */
@@ -15,80 +20,118 @@ export interface ListenerOptions {
   /** Paths beside `/` that network servers are configured with. */
   readonly paths: readonly string[]
   readonly failed: (error: unknown) => void
+  readonly limits?: BackendInterfacesLimits
+  readonly refused?: (reason: ConnectionRefusal) => void
 }
 
 export interface Listener {
+  /** Open connections, in whatever state. */
+  readonly connections: number
   listen(host: string, port: number): Promise<{ host: string; port: number }>
   /** Answers what is in flight, then closes. */
   close(): Promise<void>
 }
 
-/** A connection per request, left idle for 90 s, is what The Things Stack does: idle ones must not exhaust descriptors. */
-const KEEP_ALIVE_MS = 60_000
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 10_000
-const HANDSHAKE_TIMEOUT_MS = 10_000
-const MAX_CONNECTIONS = 20_000
 const MAX_HEADER_BYTES = 8192
+
+/** The largest message of a known network server is under 1 KiB; a stranger's is only read to address the refusal. */
+const MAX_STRANGER_BODY_BYTES = 4096
+
+/** How much sooner a peer is told to let go of an idle connection than it is closed: a request may be on its way. */
+const KEEP_ALIVE_MARGIN_MS = 1000
 
 /**
  * The Backend Interfaces listener: HTTP/1.1 over mutual TLS. A client certificate is asked for and its key proven by the
  * handshake; which peer it is, its fingerprint says. Certificates of strangers get a Result, not a broken connection.
  */
 export function createListener(options: ListenerOptions): Listener {
-  const { tls, paths } = options
-  const targets = new Set(['/', ...paths])
-  const server = createServer(
-    {
-      ...tls,
-      minVersion: 'TLSv1.2',
-      requestCert: true,
-      // The pinned fingerprint decides, not a certificate authority: our own, the peer's, or none at all.
-      rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
+  const { peers, limits = BACKEND_INTERFACES_LIMITS } = options
+  const server = createHttpsServer(options.tls, limits)
+  const connections = new Connections(server, {
+    limits,
+    refused: options.refused ?? (() => undefined),
+    strangers: {
+      limit: limits.strangers,
+      include: (socket) => typeof peers.authenticate(fingerprintOf(socket), Date.now()) === 'string',
     },
-    (request, response) => {
-      serve(options, targets, request, response).catch((error: unknown) => {
-        options.failed(error)
-        fail(response, 500, 'Other', 'unexpected failure')
-      })
+  })
+  const serving: Serving = {
+    ...{ peers, handle: options.handle, connections, targets: new Set(['/', ...options.paths]) },
+    ...{ firstHint: keepAliveHint(limits.firstIdleMs), reusedHint: keepAliveHint(limits.reusedIdleMs) },
+  }
+  server.on('request', (request, response) => {
+    serve(serving, request, response).catch((error: unknown) => {
+      options.failed(error)
+      refuseRequest(request, response, 500, 'Other', 'unexpected failure')
+    })
+  })
+  return {
+    get connections() {
+      return connections.size
     },
-  )
-  server.maxConnections = MAX_CONNECTIONS
+    listen: (host, port) => listen(server, host, port, options.failed),
+    close: () => drain(connections, limits.drainTimeoutMs, () => close(server)),
+  }
+}
+
+function createHttpsServer(tls: ListenerOptions['tls'], limits: BackendInterfacesLimits): Server {
+  const server = createServer({
+    ...TLS_OPTIONS,
+    ...tls,
+    requestCert: true,
+    // The pinned fingerprint decides, not a certificate authority: our own, the peer's, or none at all.
+    rejectUnauthorized: false,
+    handshakeTimeout: limits.handshakeTimeoutMs,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: 1000,
+    // Idle connections are closed by Connections, which knows for how long each may wait.
+    keepAliveTimeout: 0,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  })
   // A client that breaks off its handshake is its own concern.
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   server.on('clientError', (_error, socket) => socket.destroy())
-  return { listen: (host, port) => listen(server, host, port), close: () => drain(server, () => close(server)) }
+  return server
 }
 
-async function serve(
-  options: ListenerOptions,
-  targets: ReadonlySet<string>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const body = await readPost(targets, request)
-  if (body === 'aborted') return
-  if ('refused' in body) {
-    fail(response, body.refused, 'Malformed', body.description)
+/** What every request needs. */
+interface Serving {
+  readonly peers: PeerDirectory
+  readonly handle: MessageHandler
+  readonly connections: Connections
+  readonly targets: ReadonlySet<string>
+  /** For how long a peer may use its connection again: after the first request on it, and after others. */
+  readonly firstHint: string
+  readonly reusedHint: string
+}
+
+async function serve(serving: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { peers, connections, targets } = serving
+  const reused = connections.began(request.socket, response)
+  const refuse = refuseRequest.bind(undefined, request, response)
+  if (!targets.has(pathOf(request))) {
+    refuse(404, 'Malformed', 'no such path')
     return
   }
-  const caller = options.peers.authenticate(fingerprintOf(request.socket), Date.now())
-  send(response, await options.handle(caller, body))
-}
-
-async function readPost(
-  targets: ReadonlySet<string>,
-  request: IncomingMessage,
-): Promise<Buffer | 'aborted' | { readonly refused: number; readonly description: string }> {
-  if (!targets.has(pathOf(request))) return { refused: 404, description: 'no such path' }
-  if (request.method !== 'POST') return { refused: 405, description: 'POST expected' }
-  const body = await readBody(request)
-  return body === 'too large' ? { refused: 400, description: `body larger than ${MAX_BODY_BYTES} bytes` } : body
+  if (request.method !== 'POST') {
+    refuse(405, 'Malformed', 'POST expected')
+    return
+  }
+  const fingerprint = fingerprintOf(request.socket)
+  const sender = peers.authenticate(fingerprint, Date.now())
+  const isStranger = typeof sender === 'string'
+  const body = await readBody(request, isStranger ? MAX_STRANGER_BODY_BYTES : MAX_BODY_BYTES)
+  if (body === 'aborted') return
+  if (body === 'too large') {
+    if (isStranger) refuse(200, 'UnknownSender', PEER_REFUSED[sender])
+    else refuse(400, 'Malformed', `body larger than ${MAX_BODY_BYTES} bytes`)
+    return
+  }
+  // Asked again, because a peer may have been disabled while it sent.
+  const answer = await serving.handle(peers.authenticate(fingerprint, Date.now()), body)
+  if (isStranger || connections.isDraining) response.shouldKeepAlive = false
+  sendAnswer(response, answer, reused ? serving.reusedHint : serving.firstHint)
 }
 
 const fingerprints = new WeakMap<Socket, string>()
@@ -103,53 +146,28 @@ function fingerprintOf(socket: Socket): string {
   return fingerprint
 }
 
-function readBody(request: IncomingMessage): Promise<Buffer | 'too large' | 'aborted'> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= MAX_BODY_BYTES) chunks.push(chunk)
-      else resolve('too large')
-    })
-    request.on('end', () => {
-      const [first] = chunks
-      resolve(first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks))
-    })
-    request.on('close', () => {
-      resolve('aborted')
-    })
-  })
-}
-
 function pathOf(request: IncomingMessage): string {
   const url = request.url ?? '/'
   const query = url.indexOf('?')
   return query === -1 ? url : url.slice(0, query)
 }
 
-function send(response: ServerResponse, { status, body }: HttpAnswer): void {
-  const bytes = Buffer.from(body)
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': bytes.length })
-  response.end(bytes)
+function keepAliveHint(idleMs: number): string {
+  return `timeout=${Math.max(0, Math.floor((idleMs - KEEP_ALIVE_MARGIN_MS) / 1000))}`
 }
 
-/** Even a client that talks nonsense gets JSON in the shape of an answer: HTML is known to crash some. */
-function fail(response: ServerResponse, status: number, result: 'Malformed' | 'Other', description: string): void {
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  // The rest of a body that nobody reads would be taken for the next request.
-  response.setHeader('Connection', 'close')
-  send(response, { status, body: encodeFailure({ protocolVersion: HIGHEST_PROTOCOL_VERSION }, result, description) })
-}
-
-function listen(server: Server, host: string, port: number): Promise<{ host: string; port: number }> {
+function listen(
+  server: Server,
+  host: string,
+  port: number,
+  failed: (error: unknown) => void,
+): Promise<{ host: string; port: number }> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
       server.off('error', reject)
+      // A connection that could not be taken must not end the server.
+      server.on('error', failed)
       const address = server.address() as AddressInfo
       resolve({ host: address.address, port: address.port })
     })

@@ -22,12 +22,12 @@ export function requireApiKey(apiKeys: Pick<ApiKeys, 'authenticate'>) {
     // Before the count of failures, so that nobody locks out the holder of a key who shares his address.
     const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
     if (token !== undefined && apiKeys.authenticate(token) !== undefined) return undefined
-    const blockedSeconds = failed.blockedSeconds(request.ip, Date.now())
+    const blockedSeconds = failed.blockedSeconds(request.ip, performance.now())
     if (blockedSeconds > 0) {
       reply.header('Retry-After', blockedSeconds)
       return sendProblem(reply, toProblem('too_many_attempts'))
     }
-    failed.add(request.ip, Date.now())
+    failed.add(request.ip, performance.now())
     reply.header('WWW-Authenticate', 'Bearer')
     return sendProblem(reply, toProblem('unauthenticated'))
   }

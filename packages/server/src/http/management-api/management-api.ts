@@ -4,8 +4,11 @@ import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } fr
 import { hasZodFastifySchemaValidationErrors, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiKeys } from '../../identity/index.ts'
 import { type Administration, AdministrationError } from '../../kms/index.ts'
+import { type ConnectionRefusal, Connections } from '../connections.ts'
 import { drain } from '../drain.ts'
+import { type ConnectionLimits, MANAGEMENT_API_LIMITS } from '../limits.ts'
 import type { MetricsSource } from '../metrics.ts'
+import { TLS_OPTIONS } from '../tls-options.ts'
 import { requireApiKey } from './authentication.ts'
 import { healthRoutes, type Readiness } from './health-routes.ts'
 import { OPENAPI_OPTIONS } from './openapi.ts'
@@ -21,6 +24,8 @@ export interface ManagementApiOptions {
   readonly metrics: MetricsSource
   /** Told of failures that are a defect of the server; the client learns nothing of them. */
   readonly failed?: (error: unknown) => void
+  readonly limits?: ConnectionLimits
+  readonly refused?: (reason: ConnectionRefusal) => void
 }
 
 export interface ManagementApi {
@@ -35,22 +40,20 @@ export interface ManagementApi {
 /** The text of an order (1 MiB) as a JSON string, its envelope, and certificates. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024
 const MAX_HEADER_BYTES = 8192
-const MAX_CONNECTIONS = 1000
-const HANDSHAKE_TIMEOUT_MS = 10_000
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
-const KEEP_ALIVE_MS = 60_000
 
 /** The management API: HTTP/1.1 over TLS, an API key for everything but health. */
 export function createManagementApi(options: ManagementApiOptions): ManagementApi {
-  const app = buildApp(options)
+  const { limits = MANAGEMENT_API_LIMITS, refused = () => undefined } = options
+  const app = buildApp(options, limits)
+  const connections = new Connections(app.server, { limits, refused })
+  app.server.on('request', (request, response) => connections.began(request.socket, response))
   return {
     listen: async (host, port) => {
       await app.listen({ host, port })
       const address = app.server.address() as AddressInfo
       return { host: address.address, port: address.port }
     },
-    close: () => drain(app.server, () => app.close()),
+    close: () => drain(connections, limits.drainTimeoutMs, () => app.close()),
     describe: async () => {
       await app.ready()
       return app.swagger()
@@ -58,18 +61,23 @@ export function createManagementApi(options: ManagementApiOptions): ManagementAp
   }
 }
 
-function buildApp({ tls, administration, apiKeys, readiness, metrics, failed }: ManagementApiOptions) {
+function buildApp(
+  { tls, administration, apiKeys, readiness, metrics, failed }: ManagementApiOptions,
+  limits: ConnectionLimits,
+) {
   const app = Fastify({
     https: {
+      ...TLS_OPTIONS,
       ...tls,
-      minVersion: 'TLSv1.2',
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
+      handshakeTimeout: limits.handshakeTimeoutMs,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: 1000,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: limits.requestTimeoutMs,
+    // Idle connections are closed by Connections.
+    keepAliveTimeout: 0,
     forceCloseConnections: 'idle',
     clientErrorHandler: refuseBytes,
     // A malformed path is refused before any route or hook is asked.
@@ -77,7 +85,6 @@ function buildApp({ tls, administration, apiKeys, readiness, metrics, failed }: 
       sendProblem(reply, problemOfRequest(error))
     },
   })
-  app.server.maxConnections = MAX_CONNECTIONS
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)

@@ -1,0 +1,101 @@
+import { encodeFailure, type FailureCode, parseMessage, type RequestType } from '@mortise/backend-interfaces'
+import { FairShare, type ShareRefusal } from '../fair-share.ts'
+import type { MessageHandler } from './handle-message.ts'
+
+/** How many messages may be in flight, and how soon an answer has to leave. */
+export interface AdmissionLimits {
+  /** Before anything is known of how fast they are answered. */
+  readonly messages: number
+  /** However fast or slow they are answered. */
+  readonly mostMessages: number
+  readonly leastMessages: number
+  /** Milliseconds. */
+  readonly answerWithinMs: number
+}
+
+/**
+ * A network server gives up after five seconds (ChirpStack) or ten (The Things Stack), and the DevNonce of an answer that
+ * comes later is lost: so nobody should wait for much more than one. 512 are answered within five seconds by the slowest
+ * token that is of any use.
+ */
+export const ADMISSION_LIMITS: AdmissionLimits = {
+  messages: 512,
+  mostMessages: 2048,
+  leastMessages: 64,
+  answerWithinMs: 1000,
+}
+
+/** How much one answer counts: one that was slow for reasons of its own says little. */
+const WEIGHT = 1 / 32
+
+export interface AdmissionOptions {
+  readonly limits?: AdmissionLimits
+  /** A message was answered with a refusal and otherwise not looked at. */
+  readonly refused: (reason: ShareRefusal, messageType: RequestType, result: FailureCode) => void
+}
+
+const BUSY = 'busy, try again'
+
+/**
+ * Messages in flight, shared out among the peers that sent them: who comes when too many wait is told so at once, instead
+ * of after the network server has given up. What is refused burns no DevNonce.
+ */
+export class Admission {
+  readonly #limits: AdmissionLimits
+  readonly #refused: AdmissionOptions['refused']
+  readonly #shares: FairShare
+
+  constructor({ limits = ADMISSION_LIMITS, refused }: AdmissionOptions) {
+    this.#limits = limits
+    this.#refused = refused
+    this.#shares = new FairShare(limits.messages, 2 * limits.mostMessages)
+  }
+
+  /** Messages that are being answered. */
+  get inFlight(): number {
+    return this.#shares.taken
+  }
+
+  /** How many may be in flight at present. */
+  get places(): number {
+    return Math.floor(this.#shares.places)
+  }
+
+  /** `handle`, for messages that are admitted. Strangers take no place: they are refused without any work. */
+  guard(handle: MessageHandler): MessageHandler {
+    return async (caller, body) => {
+      if (typeof caller === 'string') return handle(caller, body)
+      const reason = this.#shares.enter(caller.id)
+      if (reason !== undefined) return this.#refuse(reason, body) ?? handle(caller, body)
+      const ahead = this.#shares.taken
+      const started = performance.now()
+      try {
+        return await handle(caller, body)
+      } finally {
+        this.#shares.leave(caller.id)
+        this.#adapt(ahead, performance.now() - started)
+      }
+    }
+  }
+
+  /** Undefined for what is no request, and needs no place to be told so. */
+  #refuse(reason: ShareRefusal, body: Uint8Array) {
+    const message = parseMessage(body)
+    if (message.kind !== 'message') return undefined
+    this.#refused(reason, message.header.messageType, 'Other')
+    return { status: 200, body: encodeFailure(message.header, 'Other', BUSY) }
+  }
+
+  /**
+   * Lets places follow from how fast messages are answered: one that was the last of `ahead` in flight when it came, and
+   * took `ms`, says how many are answered in the time allowed. That there could be more than now, it says only if there
+   * is a use for them.
+   */
+  #adapt(ahead: number, ms: number): void {
+    const { mostMessages, leastMessages, answerWithinMs } = this.#limits
+    const { places } = this.#shares
+    const timely = Math.min(mostMessages, (ahead * answerWithinMs) / ms)
+    if (timely > places && 2 * ahead < places) return
+    this.#shares.places = Math.max(leastMessages, places + WEIGHT * (timely - places))
+  }
+}

@@ -1,0 +1,223 @@
+import type { ServerResponse } from 'node:http'
+import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { FairShare } from './fair-share.ts'
+import type { ConnectionLimits } from './limits.ts'
+
+/**
+ * Why a connection was not taken, or was closed before its time:
+ * - `handshakes`: too many under way, from its address or at all.
+ * - `connections`: too many are open, and none of them idle.
+ * - `strangers`: too many that are no peer's.
+ * - `room`: idle, and closed to make room for others.
+ */
+export type ConnectionRefusal = 'handshakes' | 'connections' | 'strangers' | 'room'
+
+export interface ConnectionsOptions {
+  readonly limits: ConnectionLimits
+  readonly refused: (reason: ConnectionRefusal) => void
+  /** Those whose handshake says that they are nobody known; absent where that cannot be told. */
+  readonly strangers?: { readonly limit: number; readonly include: (socket: TLSSocket) => boolean }
+}
+
+/** An open connection after its handshake. */
+interface Connection {
+  readonly socket: TLSSocket
+  readonly answered: () => void
+  requests: number
+  inFlight: number
+  /** When a request came or an answer went out last; milliseconds of performance.now(). */
+  since: number
+  /** The one of the sets below that it is in: they are in order of `since`. */
+  queue: Set<Connection>
+}
+
+const SWEEP_MS = 1000
+
+/** Idle connections make room from here on, so that there is some when many come at once. */
+const CROWDED = 15 / 16
+
+/** A first request may be on its way when a server stops. */
+const FIRST_REQUEST_GRACE_MS = 1000
+
+/**
+ * The connections of one listener: how many, in which state, and for how long. Each state has its limit of time, so that
+ * none outlives a peer that vanished without a word. Constant time for a connection and for a request.
+ */
+export class Connections {
+  readonly #limits: ConnectionLimits
+  readonly #options: ConnectionsOptions
+  readonly #shares: FairShare
+  readonly #handshakes = new Map<string, Socket>()
+  readonly #open = new Map<Socket, Connection>()
+  readonly #strangers = new Set<Connection>()
+  readonly #first = new Set<Connection>()
+  readonly #reused = new Set<Connection>()
+  readonly #busy = new Set<Connection>()
+  #draining = false
+
+  constructor(server: Server, options: ConnectionsOptions) {
+    this.#options = options
+    this.#limits = options.limits
+    this.#shares = new FairShare(options.limits.handshakes, 2 * options.limits.handshakes)
+    const sweep = setInterval(() => {
+      this.#sweep()
+    }, SWEEP_MS).unref()
+    server.maxConnections = options.limits.connections
+    // With allowHalfOpen of each socket: a peer that says that it will send no more still gets its answer.
+    Object.assign(server, { httpAllowHalfOpen: true })
+    server.on('connection', (socket: Socket) => this.#accepted(socket))
+    server.on('secureConnection', (socket) => this.#secured(socket))
+    server.on('drop', () => options.refused('connections'))
+    server.on('close', () => clearInterval(sweep))
+  }
+
+  /** How many are open, in whatever state. */
+  get size(): number {
+    return this.#handshakes.size + this.#open.size
+  }
+
+  /** Whether answers are the last of their connections. */
+  get isDraining(): boolean {
+    return this.#draining
+  }
+
+  /** A request has come, which `response` is the answer to. Tells whether its connection was used before. */
+  began(socket: Socket, response: ServerResponse): boolean {
+    const connection = this.#open.get(socket)
+    if (connection === undefined) return false
+    connection.requests += 1
+    connection.inFlight += 1
+    if (connection.queue !== this.#strangers) this.#move(connection, this.#busy)
+    response.on('close', connection.answered)
+    return connection.requests > 1
+  }
+
+  /** Ends what waits for nothing, and from now on each connection with its answer. */
+  drain(): void {
+    this.#draining = true
+    for (const socket of this.#handshakes.values()) socket.destroy()
+    for (const connection of this.#open.values())
+      if (connection.inFlight === 0 && connection.requests > 0) connection.socket.destroy()
+    setTimeout(() => {
+      for (const connection of this.#open.values()) if (connection.inFlight === 0) connection.socket.destroy()
+    }, FIRST_REQUEST_GRACE_MS).unref()
+  }
+
+  /** Ends all. */
+  destroy(): void {
+    for (const socket of this.#handshakes.values()) socket.destroy()
+    for (const { socket } of this.#open.values()) socket.destroy()
+  }
+
+  #accepted(socket: Socket): void {
+    const { remoteAddress: address } = socket
+    // It is gone already.
+    if (address === undefined) return
+    if (this.#isCrowded) this.#makeRoom()
+    if (this.#draining || this.#shares.enter(address) !== undefined) {
+      if (!this.#draining) this.#options.refused('handshakes')
+      socket.destroy()
+      return
+    }
+    const key = keyOf(socket)
+    this.#handshakes.set(key, socket)
+    socket.on('close', () => this.#handshakeEnded(key, address))
+  }
+
+  #handshakeEnded(key: string, address: string): void {
+    if (this.#handshakes.delete(key)) this.#shares.leave(address)
+  }
+
+  #secured(socket: TLSSocket): void {
+    this.#handshakeEnded(keyOf(socket), socket.remoteAddress ?? '')
+    // Not before: a client that goes away during its handshake gets no answer.
+    socket.allowHalfOpen = true
+    const { strangers } = this.#options
+    const isStranger = strangers?.include(socket) === true
+    const connection: Connection = {
+      socket,
+      answered: () => this.#answered(connection),
+      requests: 0,
+      inFlight: 0,
+      since: performance.now(),
+      queue: isStranger ? this.#strangers : this.#first,
+    }
+    this.#open.set(socket, connection)
+    connection.queue.add(connection)
+    socket.on('close', () => {
+      this.#open.delete(socket)
+      connection.queue.delete(connection)
+    })
+    if (isStranger && this.#strangers.size > strangers.limit) this.#closeOldest(this.#strangers, 'strangers')
+  }
+
+  #answered(connection: Connection): void {
+    connection.inFlight -= 1
+    if (!this.#open.has(connection.socket)) return
+    if (this.#draining && connection.inFlight === 0) {
+      connection.socket.destroySoon()
+      return
+    }
+    if (connection.queue === this.#strangers) return
+    const idle = connection.requests > 1 ? this.#reused : this.#first
+    this.#move(connection, connection.inFlight > 0 ? this.#busy : idle)
+    if (this.#isCrowded) this.#makeRoom()
+  }
+
+  get #isCrowded(): boolean {
+    return this.size >= CROWDED * this.#limits.connections
+  }
+
+  #move(connection: Connection, queue: Set<Connection>): void {
+    connection.queue.delete(connection)
+    connection.since = performance.now()
+    connection.queue = queue
+    queue.add(connection)
+  }
+
+  /** Those go first that are least likely to be used again. */
+  #makeRoom(): void {
+    for (const queue of [this.#strangers, this.#first, this.#reused]) {
+      if (queue.size > 0) {
+        this.#closeOldest(queue, 'room')
+        return
+      }
+    }
+  }
+
+  #closeOldest(queue: ReadonlySet<Connection>, reason: ConnectionRefusal): void {
+    const [oldest] = queue
+    if (oldest === undefined) return
+    this.#options.refused(reason)
+    end(oldest)
+  }
+
+  #sweep(): void {
+    const { firstIdleMs, reusedIdleMs, answerTimeoutMs } = this.#limits
+    closeExpired(this.#strangers, firstIdleMs)
+    closeExpired(this.#first, firstIdleMs)
+    closeExpired(this.#reused, reusedIdleMs)
+    closeExpired(this.#busy, answerTimeoutMs)
+  }
+}
+
+function closeExpired(queue: ReadonlySet<Connection>, limitMs: number): void {
+  const oldest = performance.now() - limitMs
+  for (const connection of queue) {
+    if (connection.since > oldest) return
+    end(connection)
+  }
+}
+
+/** It leaves its queue at once, because its socket is closed a little later. */
+function end(connection: Connection): void {
+  connection.queue.delete(connection)
+  connection.socket.destroy()
+}
+
+/** Names a connection on either side of its handshake, of which Node makes two sockets. */
+function keyOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}
