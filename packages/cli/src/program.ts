@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { registerAcceptRollback } from './commands/accept-rollback.ts'
 import { registerApiKey } from './commands/api-key.ts'
+import { registerBench } from './commands/bench.ts'
 import { registerDemo } from './commands/demo.ts'
 import { registerDevice } from './commands/device.ts'
 import { registerHsm } from './commands/hsm.ts'
@@ -24,4 +25,5 @@ export function registerCommands(program: Command): void {
   registerApiKey(program)
   registerAcceptRollback(program)
   registerDemo(program)
+  registerBench(program)
 }

@@ -21,6 +21,8 @@ export interface CommandProcessOptions {
   readonly args?: readonly string[]
   /** Sees every line that the process writes, as text. */
   readonly onLine?: ((line: string) => void) | undefined
+  /** Instead of this process's own. */
+  readonly environment?: NodeJS.ProcessEnv
 }
 
 interface Waiting {
@@ -38,8 +40,11 @@ export class CommandProcess implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
 
-  constructor({ program, args = [], onLine }: CommandProcessOptions) {
-    this.#child = spawn(process.execPath, [fileURLToPath(program), ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  constructor({ program, args = [], onLine, environment = process.env }: CommandProcessOptions) {
+    this.#child = spawn(process.execPath, [fileURLToPath(program), ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: environment,
+    })
     // A write to a process that has just died fails here; its commands fail when the output ends.
     this.#child.stdin.on('error', () => undefined)
     this.#exited = new Promise((resolve) => {

@@ -1,8 +1,19 @@
+export { type Command, serveCommands } from './command-loop.ts'
 export { CommandError, CommandProcess, type CommandProcessOptions } from './command-process.ts'
 export { type DevAddrBlock, devAddrBlock } from './dev-addr.ts'
 export { Device, type Downlink, type UplinkOptions } from './device.ts'
 export { DeviceError, type DeviceErrorCode } from './device-error.ts'
-export { APPLICATION_SERVER_MAIN, NETWORK_SERVER_MAIN, SECURE_ELEMENT_MAIN } from './main-urls.ts'
+export {
+  APPLICATION_SERVER_MAIN,
+  LOAD_GENERATOR_MAIN,
+  NETWORK_SERVER_MAIN,
+  SECURE_ELEMENT_MAIN,
+  STORM_MAIN,
+} from './main-urls.ts'
+export { type AcceptParameters, loadAcceptParameters } from './load/accept-parameters.ts'
+export { Latencies } from './load/latencies.ts'
+export { type AnsweredKeys, LoadDevices, type LoadJoin, WrongAnswerError } from './load/load-devices.ts'
+export { encodeLoadFleet, type LoadFleet, loadDevEui, readLoadFleet } from './load/load-fleet.ts'
 export { Members, MembersError, type MembersErrorCode } from './members.ts'
 export {
   type Activation,

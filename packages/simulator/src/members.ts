@@ -34,6 +34,10 @@ export class Members {
     return new Members(value)
   }
 
+  names(): string[] {
+    return Object.keys(this.#object)
+  }
+
   has(name: string): boolean {
     return Object.hasOwn(this.#object, name) && this.#object[name] !== null
   }

@@ -9,8 +9,14 @@ export interface TestJoinServer extends AsyncDisposable {
   readonly url: string
 }
 
-/** `answer` gets the body of every request and returns that of the answer. `dir` holds the certificates. */
-export async function startJoinServer(dir: string, answer: (body: Buffer) => string): Promise<TestJoinServer> {
+/**
+ * `answer` gets the body of every request and the address that it came from, and returns the body of the answer. `dir`
+ * holds the certificates.
+ */
+export async function startJoinServer(
+  dir: string,
+  answer: (body: Buffer, from: string) => string | Promise<string>,
+): Promise<TestJoinServer> {
   const file = (name: string) => readFile(join(dir, name))
   const server = createServer(
     {
@@ -23,7 +29,10 @@ export async function startJoinServer(dir: string, answer: (body: Buffer) => str
     (request, response) => {
       const chunks: Buffer[] = []
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
-      request.on('end', () => response.end(answer(Buffer.concat(chunks))))
+      request.on('end', () => {
+        const from = request.socket.remoteAddress ?? ''
+        void Promise.resolve(answer(Buffer.concat(chunks), from)).then((body) => response.end(body))
+      })
     },
   )
   server.listen(0, '127.0.0.1')
