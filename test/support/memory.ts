@@ -1,68 +1,80 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { SecretSearch, type Secrets } from './secret-search.ts'
 
-/** Secrets by name; each is looked for in every form in which bytes get about. */
-export type Secrets = ReadonlyMap<string, Buffer>
+export type { Secrets } from './secret-search.ts'
 
 const CHUNK_BYTES = 16 * 1024 * 1024
 
-/** Raw bytes, hex in both cases (also as UTF-16, as V8 may keep strings), and base64 without its padding. */
-function formsOf(secret: Buffer): Buffer[] {
-  const hex = secret.toString('hex')
-  const texts = [hex, hex.toUpperCase(), secret.toString('base64').replaceAll('=', ''), secret.toString('base64url')]
-  return [secret, ...texts.flatMap((text) => [Buffer.from(text, 'latin1'), Buffer.from(text, 'utf16le')])]
-}
-
-/** Names of the secrets that occur in `bytes`. */
+/** Names of the secrets that occur in `bytes` in any form. For many searches after the same secrets: SecretSearch. */
 export function findSecrets(bytes: Buffer, secrets: Secrets): string[] {
-  return Array.from(secrets).flatMap(([name, secret]) =>
-    formsOf(secret).some((form) => bytes.includes(form)) ? [name] : [],
-  )
+  const found = new SecretSearch(secrets).find(bytes)
+  return Array.from(secrets.keys()).filter((name) => found.some((hit) => hit.startsWith(`${name} `)))
 }
 
-/** Names of the secrets that occur in the readable and writable memory of a process. */
-export function searchMemory(pid: number, secrets: Secrets): string[] {
-  const overlap = 4 * Math.max(...Array.from(secrets.values(), (secret) => secret.length))
-  const found = new Set<string>()
+/** Names and forms of the secrets in the memory of a process: all that is written to, or belongs to no file. */
+export function searchMemory(pid: number, search: SecretSearch): string[] {
   const memory = openSync(`/proc/${pid}/mem`, 'r')
   try {
-    for (const { start, end } of writableRegions(pid))
-      for (let position = start; position < end; position += CHUNK_BYTES)
-        for (const name of findSecrets(
-          readMemory(memory, position, Math.min(end, position + CHUNK_BYTES + overlap)),
-          secrets,
-        ))
-          found.add(name)
+    return searchParts(memory, ownRegions(pid), search)
   } finally {
     closeSync(memory)
   }
-  return [...found]
 }
 
-/** Names of the secrets that occur in any file below a directory, with the file. */
-export function searchFiles(directory: string, secrets: Secrets): string[] {
+/** Names and forms of the secrets in a file of any size. A small one is searched as a text, too. */
+export function searchFile(path: string, search: SecretSearch): string[] {
+  if (statSync(path).size <= CHUNK_BYTES) return search.findInText(readFileSync(path))
+  const file = openSync(path, 'r')
+  try {
+    return searchParts(file, [{ start: 0, end: statSync(path).size }], search)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Names and forms of the secrets in any file below a directory, each with the file. */
+export function searchFiles(directory: string, search: SecretSearch): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' }).flatMap((name) => {
     const path = join(directory, name)
     if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return []
-    return findSecrets(readFileSync(path), secrets).map((secret) => `${secret} in ${name}`)
+    return searchFile(path, search).map((secret) => `${secret} in ${name}`)
   })
 }
 
-function writableRegions(pid: number): { start: number; end: number }[] {
+interface Part {
+  readonly start: number
+  readonly end: number
+}
+
+function searchParts(file: number, parts: readonly Part[], search: SecretSearch): string[] {
+  const found = new Set<string>()
+  const buffer = Buffer.alloc(CHUNK_BYTES + search.longest)
+  for (const { start, end } of parts)
+    for (let position = start; position < end; position += CHUNK_BYTES) {
+      const length = Math.min(end - position, buffer.length)
+      for (const name of search.find(readAt(file, buffer.subarray(0, length), position))) found.add(name)
+    }
+  return [...found].sort()
+}
+
+/** What a core dump holds: the program's own files, unchanged, are left out. */
+function ownRegions(pid: number): Part[] {
   return readFileSync(`/proc/${pid}/maps`, 'utf8')
     .split('\n')
     .flatMap((line) => {
-      const match = /^([0-9a-f]+)-([0-9a-f]+) (rw..)/.exec(line)
-      return match === null ? [] : [{ start: parseInt(match[1] ?? '', 16), end: parseInt(match[2] ?? '', 16) }]
+      const match = /^([0-9a-f]+)-([0-9a-f]+) r(w|.).. \S+ \S+ (\d+)/.exec(line)
+      return match === null || (match[3] !== 'w' && match[4] !== '0')
+        ? []
+        : [{ start: parseInt(match[1] ?? '', 16), end: parseInt(match[2] ?? '', 16) }]
     })
 }
 
-function readMemory(fd: number, start: number, end: number): Buffer {
-  const bytes = Buffer.alloc(end - start)
+/** What can be read at a position: nothing of address space that is reserved only. */
+function readAt(file: number, buffer: Buffer, position: number): Buffer {
   try {
-    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, start))
+    return buffer.subarray(0, readSync(file, buffer, 0, buffer.length, position))
   } catch {
-    // Reserved address space that holds nothing cannot be read.
     return Buffer.alloc(0)
   }
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { parse } from 'yaml'
+import { parseDocument } from 'yaml'
 import { CliError } from './errors.ts'
 
 /** `DIR/mortise.yaml`: every option of `mortise serve`, in camelCase. File names are relative to the file. */
@@ -42,7 +42,11 @@ export function readConfigFile(path: string): ConfigFile {
 function parseYaml(path: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = parse(readFileSync(path, 'utf8'))
+    const document = parseDocument(readFileSync(path, 'utf8'), { logLevel: 'error' })
+    // What the library only warns of, an unknown tag for instance, would be an option that means something else.
+    const [fault] = [...document.errors, ...document.warnings]
+    if (fault !== undefined) throw fault
+    value = document.toJS()
   } catch (error) {
     throw new CliError('config_invalid', `${path} is not YAML`, { cause: error })
   }

@@ -75,6 +75,10 @@ interface Explanation {
   readonly hint?: string
 }
 
+const LOST_COMMITS =
+  'put the newest mortise.db and mortise.db-wal back; nothing was changed. To go on with this one all the same, see ' +
+  'docs/operations.md, "When the database is refused": nonces that were used since then will be used again'
+
 /** Codes of the server and of the trust boundary that an operator meets, in words, with the next step. */
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   device_exists: {
@@ -124,7 +128,28 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     message: 'the database was written by a newer version of Mortise',
     hint: 'use that version, or restore a backup',
   },
-  database_corrupt: { message: 'the database is damaged', hint: 'restore a backup; nothing was changed' },
+  database_corrupt: {
+    message: 'the database is damaged',
+    hint: 'restore a backup: docs/operations.md, "When the database is refused"; nothing was changed',
+  },
+  database_log_missing: {
+    message: 'the write-ahead log (mortise.db-wal) of the database is gone, and with it commits that were answered',
+    hint: LOST_COMMITS,
+  },
+  database_rolled_back: {
+    message: 'the database lacks commits that were answered: it is an older copy, or its log was damaged',
+    hint: LOST_COMMITS,
+  },
+  database_read_only: {
+    message: 'the database cannot be written',
+    hint: 'the data directory and mortise.db must be writable for the user that runs `mortise serve`',
+  },
+  database_not_durable: {
+    message: 'SQLite cannot be durable on this file system',
+    hint: 'use a local one, no network share',
+  },
+  disk_full: { message: 'the disk is full', hint: 'make space; a running server goes on by itself' },
+  disk_failed: { message: 'the disk, or the file system, failed', hint: 'see what the kernel says: dmesg' },
   EADDRINUSE: {
     message: 'another program listens on that address already',
     hint: 'stop it, or choose other addresses with --bi-listen and --api-listen',

@@ -8,8 +8,10 @@ import { CliError } from './errors.ts'
  */
 export function highestSigned(path: string): number {
   if (!existsSync(path)) return 0
-  const number = Number(readFileSync(path, 'utf8').trim())
-  if (Number.isSafeInteger(number) && number >= 0) return number
+  const text = readFileSync(path, 'utf8').trim()
+  const number = Number(text)
+  // An emptied file is no number: taken for 0, it would let numbers be signed a second time.
+  if (/^\d+$/.test(text) && Number.isSafeInteger(number)) return number
   throw new CliError('sequence_file_malformed', `${path} does not hold a number`, {
     hint: 'write into it the highest sequence number that was signed with this operator key',
   })

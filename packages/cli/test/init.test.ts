@@ -26,7 +26,9 @@ function filesOf(directory: string): string[] {
 describe('init', () => {
   test('makes an installation that only its owner can read, and says what lies where and what comes next', async () => {
     const { code, stdout, stderr } = await mortise(withPassphrase())
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(code).toBe(0)
+    // Where the machine has swap, the ceremony says so.
+    expect(stderr).toMatch(/^(mortise hsm: memory is not protected against [^\n]*\n)?$/)
     expect(filesOf(place.data)).toEqual([
       'ca.pem',
       'hsm/backend.json',

@@ -17,6 +17,7 @@ export { HsmClient, type HsmClientOptions, type HsmClientState } from './client/
 export { hsmStatus, unseal } from './client/custodian-client.ts'
 export type { CeremonyAnswer, CeremonyRequest } from './ceremony/main.ts'
 export type { BackendChoice } from './ceremony/create-hsm.ts'
+export { boundaryEnvironment } from './process/environment.ts'
 export { type SecretKind, serveHsm, type ServeHsmOptions } from './supervisor/serve.ts'
 export type { SupervisorStatus } from './supervisor/supervisor.ts'
 /** Entry files of the processes of the trust boundary, for whoever starts them. */

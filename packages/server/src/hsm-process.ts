@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { HSM_SUPERVISOR_MAIN } from '@mortise/hsm'
+import { boundaryEnvironment, HSM_SUPERVISOR_MAIN } from '@mortise/hsm'
 import type { DataDirectory, HsmChoice } from './config/index.ts'
 
 const FIRST_RESTART_MS = 200
@@ -59,15 +59,18 @@ export class HsmProcess {
   }
 
   start(): void {
-    const startedAt = Date.now()
-    const child = spawn(process.execPath, this.#arguments, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
+    const startedAtMs = performance.now()
+    const child = spawn(process.execPath, this.#arguments, {
+      env: boundaryEnvironment(),
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+    })
     this.#child = child
     child.on('error', (error) => {
       this.#log(`the HSM process could not be started: ${error.message}`)
     })
     child.on('close', (code, signal) => {
       // It ran for a while: this is another trouble than the last one.
-      if (Date.now() - startedAt > 2 * MAX_RESTART_MS) this.#restartMs = FIRST_RESTART_MS
+      if (performance.now() - startedAtMs > 2 * MAX_RESTART_MS) this.#restartMs = FIRST_RESTART_MS
       this.#closed(code, signal)
     })
   }

@@ -1,11 +1,13 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { HsmClient } from '@mortise/hsm'
 import { ReceiptProgress, recordReceipts } from './audit/index.ts'
 import { type DataDirectory, dataDirectory, type ServeOptions } from './config/index.ts'
 import { HsmProcess } from './hsm-process.ts'
-import { createListener, createMessageHandler, type Listener } from './http/backend-interfaces/index.ts'
+import { Admission, createListener, createMessageHandler, type Listener } from './http/backend-interfaces/index.ts'
+import { type ServerLimits, serverLimits } from './http/limits.ts'
 import { createManagementApi, type ManagementApi } from './http/management-api/index.ts'
 import { Metrics } from './http/metrics.ts'
+import { OverloadLog } from './http/overload-log.ts'
 import { RefusalLog } from './http/refusal-log.ts'
 import { ApiKeys, PeerDirectory } from './identity/index.ts'
 import { createAnswerJoin, createReleaseAppSKey } from './join/index.ts'
@@ -30,7 +32,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const directory = dataDirectory(options.dataDirectory)
   await using cleanup = new AsyncDisposableStack()
   cleanup.use(acquireDirectoryLock(directory.root))
-  const storage = cleanup.use(openDatabase(directory.database))
+  const storage = cleanup.use(openDatabase(directory.database, { log: options.log, checkInBackground: true }))
   const peers = new PeerDirectory(storage.administration)
   const hsm = cleanup.adopt(connectHsm(options, directory, storage), (connected) => connected.close())
   const adopter = cleanup.use(
@@ -42,14 +44,37 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     }),
   )
   hsm.onReady(() => adopter.adoptWaiting())
-  const administration = new LocalAdministration({ storage: storage.administration, hsm: hsm.client, adopter })
-  const metrics = new Metrics(gauges(hsm.client, storage))
-  const listener = createBackendInterfaces(options, directory, { storage, hsm, peers, metrics })
-  const api = createApi(options, directory, { storage, hsm, adopter, administration, metrics })
+  const administration = new LocalAdministration({
+    storage: storage.administration,
+    hsm: hsm.client,
+    adopter,
+    databaseFailure: () => storage.failure?.code,
+  })
+  const limits = serverLimits()
+  if (limits.lowered !== undefined) options.log(limits.lowered)
+  const metrics: Metrics = new Metrics([
+    ...gauges(hsm.client, storage),
+    { name: 'mortise_connections', help: 'Backend Interfaces connections.', read: () => listener.connections },
+    { name: 'mortise_messages_in_flight', help: 'Messages being answered.', read: () => admission.inFlight },
+    { name: 'mortise_message_places', help: 'Messages that may be in flight.', read: () => admission.places },
+  ])
+  const overload = new OverloadLog(metrics, options.log)
+  const admission = new Admission({
+    limits: limits.admission,
+    refused: (reason, messageType, result) => {
+      metrics.answered(messageType, result)
+      overload.write('message', reason)
+    },
+  })
+  const load = { limits, overload, admission }
+  const listener = createBackendInterfaces(options, directory, { storage, hsm, peers, metrics, load })
+  const api = createApi(options, directory, { storage, hsm, adopter, administration, metrics, load })
+  // Both at once: neither takes new connections while the other still answers.
+  cleanup.defer(async () => {
+    await Promise.all([listener.close(), api.close()])
+  })
   const biAddress = await listener.listen(options.biListen.host, options.biListen.port)
-  cleanup.defer(() => listener.close())
   const apiAddress = await api.listen(options.apiListen.host, options.apiListen.port)
-  cleanup.defer(() => api.close())
   writeServerFile(directory, biAddress, apiAddress)
   cleanup.defer(() => rmSync(directory.serverFile, { force: true }))
   const running = cleanup.move()
@@ -88,7 +113,7 @@ function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory, storag
   const client: HsmClient = new HsmClient({
     socketPath: hsm.kind === 'socket' ? hsm.path : directory.serverSocket,
     knownEpoch: () => storage.administration.hsmEpoch(),
-    onReceipts: (bundle) => recordReceipts(storage.administration, progress, bundle),
+    onReceipts: (bundle) => recordReceipts(storage, progress, bundle),
     onState: (state) => {
       // Its connections end with the server: that is no news.
       if (!closing) log(`HSM: ${state}`)
@@ -119,12 +144,19 @@ async function recordEpoch(client: HsmClient, storage: Storage): Promise<void> {
   if (epoch > storage.administration.hsmEpoch()) await storage.administration.recordHsmEpoch(epoch)
 }
 
+/** How much is taken on, and who is told when it is too much. */
+interface Load {
+  readonly limits: ServerLimits
+  readonly overload: OverloadLog
+  readonly admission: Admission
+}
+
 function createBackendInterfaces(
   { biPaths, log }: ServeOptions,
   directory: DataDirectory,
-  parts: { storage: Storage; hsm: ConnectedHsm; peers: PeerDirectory; metrics: Metrics },
+  parts: { storage: Storage; hsm: ConnectedHsm; peers: PeerDirectory; metrics: Metrics; load: Load },
 ): Listener {
-  const { storage, hsm, peers, metrics } = parts
+  const { storage, hsm, peers, metrics, load } = parts
   const refusals = new RefusalLog(log)
   const receiptCommitted = (receipt: Buffer): void => hsm.progress.committed(receipt)
   const dependencies = { joins: storage.joins, hsm: hsm.client, receiptCommitted, now: Date.now }
@@ -135,7 +167,11 @@ function createBackendInterfaces(
     refused: (refusal) => refusals.write(refusal),
   })
   const failed = (error: unknown): void => log(`a message could not be answered: ${messageOf(error)}`)
-  return createListener({ tls: readTls(directory), peers, handle, paths: biPaths ?? [], failed })
+  return createListener({
+    ...{ tls: readTls(directory), peers, handle: load.admission.guard(handle), paths: biPaths ?? [], failed },
+    limits: load.limits.backendInterfaces,
+    refused: (reason) => load.overload.write('connection', reason),
+  })
 }
 
 function createApi(
@@ -147,24 +183,35 @@ function createApi(
     adopter: OrderAdopter
     administration: Administration
     metrics: Metrics
+    load: Load
   },
 ): ManagementApi {
-  const { storage, hsm, adopter, administration, metrics } = parts
+  const { storage, hsm, adopter, administration, metrics, load } = parts
   const readiness = () => {
     const reasons: string[] = []
     if (hsm.client.state !== 'ready') reasons.push(`HSM: ${hsm.client.state}`)
     if (!adopter.allSettled) reasons.push('orders are waiting to be adopted')
+    if (storage.failure !== undefined) reasons.push(`database: ${storage.failure.code}`)
     return { ready: reasons.length === 0, reasons }
   }
   const apiKeys = new ApiKeys(storage.administration)
   const failed = (error: unknown): void => log(`a request to the management API failed: ${messageOf(error)}`)
-  return createManagementApi({ tls: readTls(directory), administration, apiKeys, readiness, metrics, failed })
+  return createManagementApi({
+    ...{ tls: readTls(directory), administration, apiKeys, readiness, metrics, failed },
+    limits: load.limits.managementApi,
+    refused: (reason) => load.overload.write('connection', reason),
+  })
 }
 
 function gauges(hsm: HsmClient, storage: Storage) {
   return [
     { name: 'mortise_hsm_ready', help: '1 when the HSM process serves.', read: () => (hsm.state === 'ready' ? 1 : 0) },
     { name: 'mortise_hsm_in_flight', help: 'Requests that the HSM process works on.', read: () => hsm.inFlight },
+    {
+      name: 'mortise_database_ok',
+      help: '1 when the last commit to the database worked.',
+      read: () => (storage.failure === undefined ? 1 : 0),
+    },
     { name: 'mortise_devices', help: 'Devices.', read: () => storage.administration.countDevices() },
     { name: 'process_resident_memory_bytes', help: 'Resident memory.', read: () => process.memoryUsage.rss() },
   ]
@@ -181,7 +228,10 @@ function writeServerFile(
 ): void {
   mkdirSync(directory.run, { recursive: true, mode: 0o700 })
   const body = { pid: process.pid, bi: `${bi.host}:${bi.port}`, api: `${api.host}:${api.port}` }
-  writeFileSync(directory.serverFile, `${JSON.stringify(body)}\n`, { mode: 0o600 })
+  // Beside and renamed: whoever looks for the server while it starts must not find half a file.
+  const unfinished = `${directory.serverFile}.new`
+  writeFileSync(unfinished, `${JSON.stringify(body)}\n`, { mode: 0o600 })
+  renameSync(unfinished, directory.serverFile)
 }
 
 /**

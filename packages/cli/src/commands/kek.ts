@@ -75,14 +75,15 @@ async function setKek(options: KekSetOptions): Promise<void> {
 }
 
 /** @throws SecretFileError, CliError key_file_malformed */
-function readKek(path: string): { bytes: Uint8Array; size: KekSize } {
+export function readKek(path: string): { bytes: Uint8Array; size: KekSize } {
   const hint = `(umask 077 && openssl rand -hex 32 > ${path})`
   const line = readSecretLine(path, hint)
   const text = line.toString('latin1').trim()
   line.fill(0)
-  const bytes = /^([0-9a-fA-F]{2})*$/.test(text) ? hexToBytes(text) : new Uint8Array()
-  const size = KEK_SIZES.find((known) => known === bytes.length)
-  if (size === undefined)
+  // Its length first: the pattern alone takes more of the stack for a file of many megabytes than there is.
+  const size = KEK_SIZES.find((known) => 2 * known === text.length)
+  const bytes = /^[0-9a-fA-F]+$/.test(text) && size !== undefined ? hexToBytes(text) : new Uint8Array()
+  if (size === undefined || bytes.length === 0)
     throw new CliError('key_file_malformed', `${path} must hold 16, 24 or 32 bytes as hexadecimal digits`, { hint })
   if (bytes.every((byte) => byte === 0))
     throw new CliError('key_file_malformed', `${path}: a key of zeros is no key`, { hint })

@@ -11,7 +11,7 @@ import {
   parseNetId,
 } from '@mortise/lorawan'
 import { parseAsId } from '../identifiers.ts'
-import { parseObject, parseRootKeys, RootKeyError, type RootKeys } from './root-keys.ts'
+import { parseObject, parseRootKeys, RootKeyError, type RootKeys, unknownMember } from './root-keys.ts'
 
 /** A device as the owner wants it. */
 export interface DeviceEntry {
@@ -38,7 +38,7 @@ export class DeviceLineError extends Error {
 export function parseDeviceLine(text: string): DeviceEntry {
   const members = withoutRootKeyError(() => parseObject(text))
   const unknown = Object.keys(members).find((name) => !MEMBERS.has(name))
-  if (unknown !== undefined) fail(`unknown member ${JSON.stringify(unknown.slice(0, 40))}`)
+  if (unknown !== undefined) fail(unknownMember(unknown))
   const macVersion = textOf(members, 'macVersion', parseMacVersion, `must be one of ${MAC_VERSIONS.join(', ')}`)
   const { as } = members
   return {

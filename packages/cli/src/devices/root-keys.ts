@@ -10,6 +10,8 @@ export interface RootKeys {
 }
 
 const ROOT_KEY_BYTES = 16
+/** Half a root key, or more, as hex; a whole one, or more, as base64. */
+const KEY_LIKE = /[0-9a-fA-F]{16}|[\w+/-]{22}/
 const KEYS_FILE_HINT = 'it must hold {"appKey": "32 hex digits"}, and for LoRaWAN 1.1 "nwkKey" too'
 
 /** Root keys that cannot be a device's. The message names the member, never its value. */
@@ -51,7 +53,7 @@ export function readKeysFile(path: string, macVersion: MacVersion): RootKeys {
   try {
     const { appKey, nwkKey, ...unknown } = parseObject(bytes.toString())
     const [name] = Object.keys(unknown)
-    if (name !== undefined) throw new RootKeyError(`unknown member ${JSON.stringify(name)}`)
+    if (name !== undefined) throw new RootKeyError(unknownMember(name))
     return parseRootKeys(macVersion, appKey, nwkKey)
   } catch (error) {
     if (!(error instanceof RootKeyError)) throw error
@@ -61,6 +63,13 @@ export function readKeysFile(path: string, macVersion: MacVersion): RootKeys {
   } finally {
     bytes.fill(0)
   }
+}
+
+/** What is said of a member that does not belong there: its name, unless it may be a key in the wrong place. */
+export function unknownMember(name: string): string {
+  return KEY_LIKE.test(name)
+    ? 'a member whose name may be a key'
+    : `unknown member ${JSON.stringify(name.slice(0, 40))}`
 }
 
 /** @throws RootKeyError; the parser's own message would quote the text, which holds keys */

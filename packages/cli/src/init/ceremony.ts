@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { type CeremonyAnswer, type CeremonyRequest, HSM_CEREMONY_MAIN } from '@mortise/hsm'
+import { boundaryEnvironment, type CeremonyAnswer, type CeremonyRequest, HSM_CEREMONY_MAIN } from '@mortise/hsm'
 import { CliError, messageOf } from '../errors.ts'
 
 export type SuccessfulCeremony = Extract<CeremonyAnswer, { ok: true }>
@@ -13,6 +13,7 @@ export type SuccessfulCeremony = Extract<CeremonyAnswer, { ok: true }>
  */
 export async function holdCeremony(request: CeremonyRequest, signal: AbortSignal): Promise<SuccessfulCeremony> {
   const child = spawn(process.execPath, ['--disable-sigusr1', fileURLToPath(HSM_CEREMONY_MAIN)], {
+    env: boundaryEnvironment(),
     stdio: ['pipe', 'pipe', 'inherit'],
     signal,
   })

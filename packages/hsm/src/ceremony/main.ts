@@ -1,5 +1,7 @@
 import { json } from 'node:stream/consumers'
 import { HsmError } from '../errors.ts'
+import { sayLastWords, tellable } from '../process/last-words.ts'
+import { protectProcess } from '../process/protect.ts'
 import { readSecretLine, SecretFileError } from '../secret-file.ts'
 import { type BackendChoice, createHsm } from './create-hsm.ts'
 
@@ -39,10 +41,12 @@ function failure(error: unknown): CeremonyAnswer {
   if (error instanceof SecretFileError) return { ok: false, code: error.code, message: error.message, hint: error.hint }
   if (error instanceof HsmError) return { ok: false, code: error.code, message: error.message }
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected'
-  return { ok: false, code, message: error instanceof Error ? error.message : 'unexpected failure' }
+  return { ok: false, code, message: tellable(error).message }
 }
 
 async function main(): Promise<void> {
+  sayLastWords()
+  protectProcess((line) => process.stderr.write(`mortise hsm: ${line}\n`))
   const request = (await json(process.stdin)) as CeremonyRequest
   let answer: CeremonyAnswer
   try {

@@ -127,13 +127,13 @@ export class HsmClient {
    * reason to fail a join.
    */
   async #request(type: FrameType, expected: FrameType, payload: Buffer): Promise<Buffer> {
-    const deadline = Date.now() + RETRY_MS
+    const deadline = performance.now() + RETRY_MS
     for (;;) {
       try {
         return await this.#pick(type).request(type, expected, payload)
       } catch (error) {
         if (!isTransient(error)) throw error
-        if (Date.now() >= deadline) throw new HsmError('busy', 'no worker', { cause: error })
+        if (performance.now() >= deadline) throw new HsmError('busy', 'no worker', { cause: error })
         await this.#changed(RECONNECT_MS)
       }
     }

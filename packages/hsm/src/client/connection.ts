@@ -18,6 +18,7 @@ interface Pending {
   readonly expected: FrameType
   readonly resolve: (payload: Buffer) => void
   readonly reject: (error: Error) => void
+  /** As performance.now() counts: a clock that is set neither ends nor prolongs a wait. */
   readonly deadline: number
 }
 
@@ -58,7 +59,12 @@ export class HsmConnection {
     receiveFrames(socket, pending, events)
     try {
       const welcome = await new Promise<Buffer>((resolve, reject) => {
-        pending.set(HELLO_ID, { expected: FRAME.welcome, resolve, reject, deadline: Date.now() + HELLO_TIMEOUT_MS })
+        pending.set(HELLO_ID, {
+          expected: FRAME.welcome,
+          resolve,
+          reject,
+          deadline: performance.now() + HELLO_TIMEOUT_MS,
+        })
         socket.setTimeout(HELLO_TIMEOUT_MS, () => socket.destroy())
         socket.on('connect', () => socket.write(encodeFrame(FRAME.hello, HELLO_ID, encodeHello({ knownEpoch }))))
       })
@@ -87,7 +93,7 @@ export class HsmConnection {
         reject(new ConnectionLostError())
         return
       }
-      this.#pending.set(id, { expected, resolve, reject, deadline: Date.now() + timeoutMs })
+      this.#pending.set(id, { expected, resolve, reject, deadline: performance.now() + timeoutMs })
       this.send(type, id, payload)
     })
   }
@@ -114,7 +120,7 @@ export class HsmConnection {
   }
 
   #expire(): void {
-    const now = Date.now()
+    const now = performance.now()
     for (const [id, { deadline, reject }] of this.#pending) {
       if (deadline > now) continue
       this.#pending.delete(id)

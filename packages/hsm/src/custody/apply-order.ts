@@ -5,6 +5,8 @@ import { envelopeDigest, parseEnvelope } from '../orders/envelope.ts'
 import type { Order } from '../orders/order.ts'
 import { parseOrder } from '../orders/parse-order.ts'
 import { verifyOrderSignature } from '../orders/sign-order.ts'
+import type { ReceiptEntry } from '../receipts/chain.ts'
+import { decodeReceipt } from '../receipts/receipt.ts'
 import { RECEIPT_SALT_BYTES } from '../records/device-record.ts'
 import type { Custody } from './custody.ts'
 import { type MadeRecords, makeRecords } from './make-records.ts'
@@ -61,7 +63,7 @@ export interface OrderAuthority {
 
 /**
  * Carries out a signed order, whole or not at all. The same order again, before its outcome was acknowledged, gets the
- * same outcome.
+ * same outcome, in another boot with another receipt.
  * @throws HsmError order_*, envelope_damaged, record_*, label_in_use
  */
 export async function applyOrder(
@@ -79,7 +81,7 @@ export async function applyOrder(
   const orderDigest = createHash('sha256').update(command.text).digest()
   const claim = { signer: order.signer, sequence: order.sequence, orderDigest, newKeks }
   const claimed = await ledger.claim(claim)
-  if (claimed.kind === 'repeated') return claimed.applied
+  if (claimed.kind === 'repeated') return inThisBoot(custody, claimed.applied, receiptEntry(command.text, newKeks))
   let made: Made
   try {
     made = carryOut(custody, order, claim, claimed.kekVersions, command)
@@ -98,6 +100,15 @@ interface Made extends MadeRecords {
   readonly receipt: Buffer
 }
 
+/**
+ * An outcome of an earlier boot with a receipt of this one: its own may stand behind others that were lost when all
+ * processes died, and what the database has of a chain is to be its beginning.
+ */
+function inThisBoot(custody: Custody, applied: AppliedOrder, entry: ReceiptEntry): AppliedOrder {
+  if (decodeReceipt(applied.receipt).bootEpoch === custody.receipts.bootEpoch) return applied
+  return { ...applied, receipt: custody.receipts.append(entry) }
+}
+
 /** Everything that the token does for an order, and the receipt of it. */
 function carryOut(
   custody: Custody,
@@ -111,14 +122,12 @@ function carryOut(
     records: command.records,
     newSalt: () => randomBytes(RECEIPT_SALT_BYTES),
   })
-  const receipt = custody.receipts.append({
-    operation: 'applyOrder',
-    subject: command.text,
-    device: undefined,
-    kekIds: claim.newKeks.map(({ kekId }) => Buffer.from(kekId, 'hex')).slice(0, MAX_RECEIPT_KEKS),
-    appSKey: 'none',
-  })
-  return { changes, floors, receipt }
+  return { changes, floors, receipt: custody.receipts.append(receiptEntry(command.text, claim.newKeks)) }
+}
+
+function receiptEntry(text: Buffer, newKeks: readonly NewKek[]): ReceiptEntry {
+  const kekIds = newKeks.map(({ kekId }) => Buffer.from(kekId, 'hex')).slice(0, MAX_RECEIPT_KEKS)
+  return { operation: 'applyOrder', subject: text, device: undefined, kekIds, appSKey: 'none' }
 }
 
 /** The receipt names the first KEKs of an order; all of them stand in the order, whose digest it has. */

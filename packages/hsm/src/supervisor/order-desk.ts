@@ -99,7 +99,12 @@ export class OrderDesk {
     } catch (error) {
       if (error instanceof HsmError) return { kind: 'refused', code: error.code, detail: error.detail }
       this.#port.failed(error)
-      return { kind: 'refused', code: 'store_damaged', detail: 'the sealed store could not be written' }
+      return { kind: 'refused', code: 'store_damaged', detail: `the sealed store could not be written${reason(error)}` }
     }
   }
+}
+
+/** The operating system's word for it: what a full disk is should not look like damage. */
+function reason(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? `: ${error.code}` : ''
 }

@@ -1,5 +1,7 @@
 import { Socket } from 'node:net'
 import { HsmError } from '../errors.ts'
+import { sayLastWords, tellable } from '../process/last-words.ts'
+import { protectProcess } from '../process/protect.ts'
 import { readSecretLine, SecretFileError } from '../secret-file.ts'
 import { Supervisor, type SupervisorOptions } from './supervisor.ts'
 
@@ -20,6 +22,8 @@ const REFUSALS = new Set(['wrong_passphrase', 'store_damaged', 'token_failed'])
 /** Runs the trust boundary until it is told to stop. @throws HsmError, SecretFileError */
 export async function serveHsm(options: ServeHsmOptions): Promise<void> {
   process.title = 'mortise hsm serve'
+  sayLastWords()
+  protectProcess(options.log)
   const supervisor = new Supervisor(options)
   const stopped = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve)
@@ -33,6 +37,8 @@ export async function serveHsm(options: ServeHsmOptions): Promise<void> {
     if (options.secretFile !== undefined) await unsealFrom(options.secretFile, supervisor, options.secretKind)
     else options.log('sealed: waiting for `mortise unseal`')
     await stopped
+  } catch (error) {
+    throw tellable(error)
   } finally {
     await supervisor.stop()
   }

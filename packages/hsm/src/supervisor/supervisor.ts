@@ -140,8 +140,8 @@ export class Supervisor {
     this.#stopping = true
     for (const server of this.#servers) server.close()
     for (const worker of this.#workers) worker.tell({ type: 'stop' })
-    const deadline = Date.now() + STOP_TIMEOUT_MS
-    while (this.#workers.size > 0 && Date.now() < deadline) await delay(20)
+    const deadline = performance.now() + STOP_TIMEOUT_MS
+    while (this.#workers.size > 0 && performance.now() < deadline) await delay(20)
     for (const worker of this.#workers) worker.kill()
     while (this.#workers.size > 0) await delay(5)
     if (this.#unsealed !== undefined) this.#orphans.keep(this.#unsealed.store)
@@ -162,14 +162,25 @@ export class Supervisor {
     const pin = this.#backend === 'pkcs11' ? secret : undefined
     const unsealed = { store, pin, bootEpoch }
     this.#unsealed = unsealed
-    try {
-      await Promise.all(Array.from({ length: this.#workerCount }, () => this.#startWorker(unsealed)))
-    } catch (error) {
+    await this.#startFirst(unsealed)
+    this.#options.log(`unsealed: HSM ${store.state.hsmId.toString('hex')}, ${this.#workerCount} worker(s)`)
+  }
+
+  /**
+   * Starts all workers. One that serves shows that the secret, the store and the token are right: the others are started
+   * again until they serve too. SoftHSM2 empties a file of the token for a moment at each login, and a worker that looks
+   * just then finds no token.
+   */
+  async #startFirst(unsealed: Unsealed): Promise<void> {
+    const starts = Array.from({ length: this.#workerCount }, () => this.#startWorker(unsealed))
+    const outcomes = await Promise.allSettled(starts)
+    const failures = outcomes.filter((outcome) => outcome.status === 'rejected')
+    if (failures.length === outcomes.length) {
       this.#unsealed = undefined
       for (const worker of this.#workers) worker.kill()
-      throw error
+      await starts[0]
     }
-    this.#options.log(`unsealed: HSM ${store.state.hsmId.toString('hex')}, ${this.#workerCount} worker(s)`)
+    for (const { reason } of failures) this.#options.log(`a worker could not start: ${messageOf(reason)}`)
   }
 
   #openWith(secret: Buffer): SealedStore {

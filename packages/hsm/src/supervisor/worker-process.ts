@@ -3,6 +3,8 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { HsmError } from '../errors.ts'
+import { boundaryEnvironment } from '../process/environment.ts'
+import { saidOfProtection } from '../process/protect.ts'
 import type { ChainEnd } from '../receipts/chain-end.ts'
 import { ReceiptPipeReader } from '../receipts/receipt-pipe.ts'
 import { UnacknowledgedReceipts } from '../receipts/unacknowledged.ts'
@@ -38,8 +40,8 @@ export class WorkerProcess {
   constructor(start: WorkerStart, events: WorkerEvents) {
     this.number = start.worker
     this.#start = start
-    // The environment is inherited: a PKCS#11 module is configured by it (SOFTHSM2_CONF).
-    this.#child = spawn(process.execPath, [NO_INSPECTOR, WORKER_MAIN], {
+    this.#child = spawn(process.execPath, [NO_INSPECTOR, WORKER_MAIN, saidOfProtection()], {
+      env: boundaryEnvironment(),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       serialization: 'advanced',
     })
@@ -79,7 +81,7 @@ export class WorkerProcess {
     return this.#closed
   }
 
-  /** Resolves when the worker serves. @throws HsmError as the worker failed, or token_failed */
+  /** Resolves when the worker serves. @throws HsmError as the worker failed, token_failed, or busy when it was killed */
   async ready(): Promise<void> {
     const message = await new Promise<FromWorker | undefined>((resolve) => {
       this.#child.once('message', (message: FromWorker) => {
@@ -97,6 +99,8 @@ export class WorkerProcess {
       return
     }
     if (message?.type === 'failed') throw new HsmError(message.code, message.detail)
+    // One that was killed has refused nothing: the store may be opened again.
+    if (this.#signal !== undefined) throw new HsmError('busy', `a worker was ended by ${this.#signal} as it started`)
     throw new HsmError('token_failed', 'the worker ended before it was ready')
   }
 

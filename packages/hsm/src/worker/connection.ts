@@ -10,6 +10,7 @@ import type { Custody } from '../custody/custody.ts'
 import { releaseAppSKey } from '../custody/release-app-s-key.ts'
 import { HsmError } from '../errors.ts'
 import { parseOrder } from '../orders/parse-order.ts'
+import { withoutValues } from '../process/last-words.ts'
 import { decodeReceiptAcknowledgement } from '../receipts/head.ts'
 import type { ReceiptCourier } from './receipt-courier.ts'
 
@@ -187,10 +188,8 @@ export class WorkerConnection {
 }
 
 /** What a peer may see of an error: its code, or that something failed inside. */
-function asHsmError(error: unknown): HsmError {
+export function asHsmError(error: unknown): HsmError {
   if (error instanceof HsmError) return error
-  process.stderr.write(
-    `mortise hsm: unexpected failure: ${error instanceof Error ? (error.stack ?? error.name) : 'unknown'}\n`,
-  )
+  process.stderr.write(`mortise hsm: unexpected failure: ${withoutValues(error)}\n`)
   return new HsmError('token_failed', 'unexpected failure')
 }

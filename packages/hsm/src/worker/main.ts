@@ -5,6 +5,8 @@ import { Floors } from '../custody/floors.ts'
 import { KekCache } from '../custody/kek-cache.ts'
 import { HsmError } from '../errors.ts'
 import { signerId } from '../orders/sign-order.ts'
+import { sayLastWords } from '../process/last-words.ts'
+import { protectProcess } from '../process/protect.ts'
 import { ReceiptChain } from '../receipts/chain.ts'
 import type { ChainName } from '../receipts/chain-end.ts'
 import type { ReceiptAcknowledgement } from '../receipts/head.ts'
@@ -12,7 +14,7 @@ import { ReceiptPipeWriter } from '../receipts/receipt-pipe.ts'
 import { openToken } from '../token/open-token.ts'
 import type { BackendSettings } from '../token/settings.ts'
 import type { CheckValues, Token } from '../token/token.ts'
-import { WorkerConnection, type WorkerContext } from './connection.ts'
+import { asHsmError, WorkerConnection, type WorkerContext } from './connection.ts'
 import { type FromWorker, type SharedState, toBuffer, type ToWorker, type WorkerStart } from './messages.ts'
 import { ReceiptCourier } from './receipt-courier.ts'
 import { RemoteLedger } from './remote-ledger.ts'
@@ -51,7 +53,7 @@ class Worker {
     this.#floors = new Floors(start.state.floors)
     this.#courier = this.#makeCourier()
     this.#ledger = new RemoteLedger(send, () => {
-      this.#courier.flush()
+      this.#courier.sendAhead()
     })
     const storageKeyId = toBuffer(start.storageKeyId)
     const keks = new KekCache(this.#token, storageKeyId, this.#floors)
@@ -100,8 +102,8 @@ class Worker {
   async #stop(): Promise<void> {
     if (this.#ending) return
     this.#ending = true
-    const deadline = Date.now() + ORDERS_TIMEOUT_MS
-    while (this.#orders > 0 && Date.now() < deadline) await delay(5)
+    const deadline = performance.now() + ORDERS_TIMEOUT_MS
+    while (this.#orders > 0 && performance.now() < deadline) await delay(5)
     await this.#courier.close(CLOSING_TIMEOUT_MS)
     this.#courier.flush()
     for (const connection of this.#connections) connection.end()
@@ -205,6 +207,8 @@ function reviveBuffers<T extends object>(value: T): T {
 function main(): void {
   let worker: Worker | undefined
   process.title = 'mortise hsm worker'
+  sayLastWords()
+  protectProcess((line) => process.stderr.write(`mortise hsm worker: ${line}\n`), process.argv[2])
   // Signals from a terminal go to the whole group; the supervisor decides when a worker ends.
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => undefined)
@@ -215,7 +219,7 @@ function main(): void {
         worker = new Worker(message)
         send({ type: 'ready' })
       } catch (error) {
-        const { code, detail } = error instanceof HsmError ? error : new HsmError('token_failed', String(error))
+        const { code, detail } = asHsmError(error)
         send({ type: 'failed', code, detail })
         process.disconnect()
       }

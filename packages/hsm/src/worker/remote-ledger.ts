@@ -6,12 +6,12 @@ import { type FromWorker, type OrderAnswer, reviveRecordChange, toBuffer } from 
 export class RemoteLedger implements OrderLedger {
   readonly #send: (message: FromWorker) => void
   readonly #waiting = new Map<number, (answer: OrderAnswer) => void>()
-  readonly #flushReceipts: () => void
+  readonly #sendReceiptAhead: () => void
   #nextId = 1
 
-  constructor(send: (message: FromWorker) => void, flushReceipts: () => void) {
+  constructor(send: (message: FromWorker) => void, sendReceiptAhead: () => void) {
     this.#send = send
-    this.#flushReceipts = flushReceipts
+    this.#sendReceiptAhead = sendReceiptAhead
   }
 
   async claim(claim: OrderClaim): Promise<ClaimAnswer> {
@@ -22,7 +22,7 @@ export class RemoteLedger implements OrderLedger {
 
   async commit(commit: OrderCommit): Promise<number> {
     // The store must not know of an order whose receipt dies with this worker.
-    this.#flushReceipts()
+    this.#sendReceiptAhead()
     const answer = await this.#ask((id) => ({ type: 'order-commit', id, commit }))
     if (answer.kind !== 'committed') throw unexpected(answer)
     return answer.epoch

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hsmStatus, unseal } from '../../src/client/custodian-client.ts'
 import type { HsmClient } from '../../src/client/client.ts'
 import { FRAME } from '../../src/contract/frames.ts'
-import { encodeApplyOrder } from '../../src/contract/order.ts'
-import { verifyReceiptHead } from '../../src/receipts/head.ts'
+import { decodeAppliedOrder, encodeApplyOrder } from '../../src/contract/order.ts'
+import { decodeReceiptBundle, verifyReceiptHead } from '../../src/receipts/head.ts'
 import { decodeReceipt, receiptHash } from '../../src/receipts/receipt.ts'
 import { HsmProcess, parentOf, TestDatabase, until } from '../support/hsm-process.ts'
 import { codeOfPromise, flipBit } from '../support/refusal.ts'
@@ -117,7 +117,8 @@ export function lifeTests(backend: BackendName): void {
       for (const pid of [running.pid, ...running.workerPids()]) {
         const commandLine = readFileSync(`/proc/${pid}/cmdline`)
         expect(commandLine.toString()).toMatch(/\bhsm\b|\/hsm\//)
-        const environment = readFileSync(`/proc/${pid}/environ`)
+        // The process is closed to its own user.
+        const environment = process.getuid?.() === 0 ? readFileSync(`/proc/${pid}/environ`) : Buffer.alloc(0)
         for (const secret of secrets)
           for (const text of [secret.toString('latin1'), secret.toString('hex'), secret.toString('base64')])
             expect(Buffer.concat([commandLine, environment]).includes(Buffer.from(text, 'latin1'))).toBe(false)
@@ -209,10 +210,26 @@ export function lifeTests(backend: BackendName): void {
       })()
       await using running = await HsmProcess.start(hsm)
       const raw = await running.rawConnection()
-      expect((await raw.ask(FRAME.applyOrder, encodeApplyOrder(command))).payload).toEqual(first)
+      const again = decodeAppliedOrder((await raw.ask(FRAME.applyOrder, encodeApplyOrder(command))).payload)
+      const { changes, epoch, receipt } = decodeAppliedOrder(first)
+      expect(again).toMatchObject({ changes, epoch })
+      // Its receipt is one of the boot that says so: what stands before the old one may be lost.
+      expect(decodeReceipt(again.receipt).recordDigest).toEqual(decodeReceipt(receipt).recordDigest)
+      expect(decodeReceipt(again.receipt).bootEpoch).toBeGreaterThan(decodeReceipt(receipt).bootEpoch)
       const client = await running.readyClient()
       client.acknowledgeOrder(hsm.operator.signer, hsm.operator.sequence)
       await until(async () => (await raw.code(FRAME.applyOrder, encodeApplyOrder(command))) === 'order_replayed')
+    })
+
+    test('send the receipt of an order ahead of its answer, so that none that follows can overtake it', async () => {
+      await using running = await HsmProcess.start(hsm, { workers: 1 })
+      const raw = await running.rawConnection()
+      const answer = await raw.ask(FRAME.applyOrder, encodeApplyOrder(hsm.operator.order([plainChange()])))
+      const { receipt } = decodeAppliedOrder(answer.payload)
+      const before = raw.unasked.filter(({ type }) => type === FRAME.receipts).map(({ payload }) => payload)
+      expect(before.flatMap((payload) => decodeReceiptBundle(payload).receipts)).toContainEqual(receipt)
+      const client = await running.readyClient()
+      client.acknowledgeOrder(hsm.operator.signer, hsm.operator.sequence)
     })
 
     test('carry out each of many orders that come at once, one after the other', async () => {

@@ -108,7 +108,10 @@ export class HsmProcess implements AsyncDisposable {
     await until(async () => {
       if (this.child.exitCode !== null) throw new Error(`the HSM process ended: ${this.stderr}`)
       try {
-        return (await hsmStatus(this.custodianSocket)).state === state && (state === 'sealed' || this.stderr !== '')
+        return (
+          (await hsmStatus(this.custodianSocket)).state === state &&
+          (state === 'sealed' || this.stderr.includes('unsealed'))
+        )
       } catch {
         return false
       }

@@ -8,9 +8,9 @@ import type { ConnectionLimits } from './limits.ts'
 /**
  * Why a connection was not taken, or was closed before its time:
  * - `handshakes`: too many under way, from its address or at all.
- * - `connections`: too many are open, and none of them idle.
+ * - `connections`: too many are open, and all of them wait for us.
  * - `strangers`: too many that are no peer's.
- * - `room`: idle, and closed to make room for others.
+ * - `room`: closed to make room for others, because it waited for its peer.
  */
 export type ConnectionRefusal = 'handshakes' | 'connections' | 'strangers' | 'room'
 
@@ -54,6 +54,7 @@ export class Connections {
   readonly #strangers = new Set<Connection>()
   readonly #first = new Set<Connection>()
   readonly #reused = new Set<Connection>()
+  readonly #receiving = new Set<Connection>()
   readonly #busy = new Set<Connection>()
   #draining = false
 
@@ -69,7 +70,10 @@ export class Connections {
     Object.assign(server, { httpAllowHalfOpen: true })
     server.on('connection', (socket: Socket) => this.#accepted(socket))
     server.on('secureConnection', (socket) => this.#secured(socket))
-    server.on('drop', () => options.refused('connections'))
+    server.on('drop', () => {
+      options.refused('connections')
+      this.#makeRoom()
+    })
     server.on('close', () => clearInterval(sweep))
   }
 
@@ -83,15 +87,21 @@ export class Connections {
     return this.#draining
   }
 
-  /** A request has come, which `response` is the answer to. Tells whether its connection was used before. */
+  /** A request has begun, which `response` is the answer to. Tells whether its connection was used before. */
   began(socket: Socket, response: ServerResponse): boolean {
     const connection = this.#open.get(socket)
     if (connection === undefined) return false
     connection.requests += 1
     connection.inFlight += 1
-    if (connection.queue !== this.#strangers) this.#move(connection, this.#busy)
+    if (connection.inFlight === 1) this.#move(connection, this.#receiving)
     response.on('close', connection.answered)
     return connection.requests > 1
+  }
+
+  /** A request is complete: its connection waits for us, and no longer for the peer. */
+  received(socket: Socket): void {
+    const connection = this.#open.get(socket)
+    if (connection !== undefined) this.#move(connection, this.#busy)
   }
 
   /** Ends what waits for nothing, and from now on each connection with its answer. */
@@ -160,7 +170,6 @@ export class Connections {
       connection.socket.destroySoon()
       return
     }
-    if (connection.queue === this.#strangers) return
     const idle = connection.requests > 1 ? this.#reused : this.#first
     this.#move(connection, connection.inFlight > 0 ? this.#busy : idle)
     if (this.#isCrowded) this.#makeRoom()
@@ -171,15 +180,16 @@ export class Connections {
   }
 
   #move(connection: Connection, queue: Set<Connection>): void {
+    if (connection.queue === this.#strangers) return
     connection.queue.delete(connection)
     connection.since = performance.now()
     connection.queue = queue
     queue.add(connection)
   }
 
-  /** Those go first that are least likely to be used again. */
+  /** Those go first that are least likely to be used again; those whose peer does not come to an end, if none is idle. */
   #makeRoom(): void {
-    for (const queue of [this.#strangers, this.#first, this.#reused]) {
+    for (const queue of [this.#strangers, this.#first, this.#reused, this.#receiving]) {
       if (queue.size > 0) {
         this.#closeOldest(queue, 'room')
         return
@@ -199,6 +209,7 @@ export class Connections {
     closeExpired(this.#strangers, firstIdleMs)
     closeExpired(this.#first, firstIdleMs)
     closeExpired(this.#reused, reusedIdleMs)
+    closeExpired(this.#receiving, answerTimeoutMs)
     closeExpired(this.#busy, answerTimeoutMs)
   }
 }

@@ -58,9 +58,31 @@ export const MANAGEMENT_API_LIMITS: ConnectionLimits = {
   drainTimeoutMs: 8000,
 }
 
+/** How many messages may be in flight, and how soon an answer has to leave. */
+export interface AdmissionLimits {
+  /** Before anything is known of how fast they are answered. */
+  readonly messages: number
+  /** However fast or slow they are answered. */
+  readonly mostMessages: number
+  readonly leastMessages: number
+  readonly answerWithinMs: number
+}
+
+/**
+ * The DevNonce of an answer that comes after its network server has given up is lost: so nobody should wait for much more
+ * than a second. 512 are answered within five seconds by the slowest token that is of any use.
+ */
+export const ADMISSION_LIMITS: AdmissionLimits = {
+  messages: 512,
+  mostMessages: 2048,
+  leastMessages: 64,
+  answerWithinMs: 1000,
+}
+
 export interface ServerLimits {
   readonly backendInterfaces: BackendInterfacesLimits
   readonly managementApi: ConnectionLimits
+  readonly admission: AdmissionLimits
   /** For people: what is lower than wanted, and why; undefined when nothing is. */
   readonly lowered: string | undefined
 }
@@ -68,7 +90,7 @@ export interface ServerLimits {
 /** Database, sockets of the HSM process, pipes, and what Node itself opens. */
 const OTHER_DESCRIPTORS = 256
 
-/** The limits of both listeners in a process that may open so many descriptors. */
+/** The limits in a process that may open so many descriptors. */
 export function serverLimits(descriptors: number = allowedDescriptors()): ServerLimits {
   const reserve = Math.min(OTHER_DESCRIPTORS, Math.floor(descriptors / 4))
   const api = Math.min(MANAGEMENT_API_LIMITS.connections, Math.floor(descriptors / 10))
@@ -76,11 +98,24 @@ export function serverLimits(descriptors: number = allowedDescriptors()): Server
   return {
     backendInterfaces: { ...BACKEND_INTERFACES_LIMITS, connections: bi },
     managementApi: { ...MANAGEMENT_API_LIMITS, connections: api },
+    admission: admissionWithin(bi),
     lowered:
       bi < BACKEND_INTERFACES_LIMITS.connections
         ? `at most ${bi} Backend Interfaces connections instead of ${BACKEND_INTERFACES_LIMITS.connections}, because ` +
           `this process may open only ${descriptors} files; raise that with LimitNOFILE= or ulimit -n`
         : undefined,
+  }
+}
+
+/** One that waits for its answer makes no room: half of the connections stay for others, whoever floods. */
+function admissionWithin(connections: number): AdmissionLimits {
+  const half = Math.floor(connections / 2)
+  const { messages, mostMessages, leastMessages } = ADMISSION_LIMITS
+  return {
+    ...ADMISSION_LIMITS,
+    messages: Math.min(messages, half),
+    mostMessages: Math.min(mostMessages, half),
+    leastMessages: Math.min(leastMessages, half),
   }
 }
 

@@ -6,6 +6,8 @@ import { StorageError } from './ports.ts'
 const CHECK_MAIN = fileURLToPath(new URL('sqlite/check-main.ts', import.meta.url))
 /** The lowest: joins go first. */
 const PRIORITY = 19
+/** Rows leave garbage quickly: collected late, it would take more memory than the server has. */
+const MEMORY_OPTIONS = ['--max-old-space-size=48', '--max-semi-space-size=1']
 
 export interface BackgroundCheckPort {
   /** The database is damaged. */
@@ -20,7 +22,8 @@ export interface BackgroundCheckPort {
 export function checkInBackground(path: string, port: BackgroundCheckPort): Disposable {
   const started = performance.now()
   // It needs no environment, and is given none.
-  const child = spawn(process.execPath, [CHECK_MAIN, path], { stdio: ['ignore', 'pipe', 'inherit'], env: {} })
+  const command = [...MEMORY_OPTIONS, CHECK_MAIN, path]
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'], env: {} })
   let output = ''
   let disposed = false
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk))

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Admission } from '../../src/http/backend-interfaces/index.ts'
-import type { AdmissionLimits } from '../../src/http/backend-interfaces/admission.ts'
 import type { HttpAnswer } from '../../src/http/backend-interfaces/handle-message.ts'
+import type { AdmissionLimits } from '../../src/http/limits.ts'
 import { type AuthenticatedPeer, PeerDirectory } from '../../src/identity/index.ts'
 import type { Peer } from '../../src/storage/index.ts'
 
@@ -142,6 +142,18 @@ describe('admission of messages', () => {
     await release()
   })
 
+  it('is not told by messages that are refused at once that there is room', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const { admission, send, release } = guarded({ messages: 50 })
+    const refusing = admission.guard(() => Promise.resolve({ status: 200, body: 'refused' }))
+    for (let i = 0; i < 40; i++) void send(ns)
+    for (let i = 0; i < 500; i++) await refusing(ns, Buffer.from(JSON.stringify(JOIN_REQ)))
+    expect(admission.places).toBe(50)
+    vi.advanceTimersByTime(100)
+    await release()
+    expect(admission.places).toBeGreaterThan(50)
+  })
+
   it('takes neither one slow answer for many, nor few quick ones for room', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const { admission, send, release } = guarded()
@@ -152,7 +164,7 @@ describe('admission of messages', () => {
     expect(places).toBeGreaterThan(95)
     for (let i = 0; i < 50; i++) {
       void send(ns)
-      vi.advanceTimersByTime(1)
+      vi.advanceTimersByTime(10)
       await release()
     }
     expect(admission.places).toBe(places)

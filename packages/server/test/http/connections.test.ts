@@ -98,6 +98,20 @@ describe('when the most connections that are allowed are open', () => {
     expect(listener.refused).toEqual([])
   })
 
+  it('one that sends a request without end makes room, when none is idle', async () => {
+    await using listener = await startListener({ connections: 32, requestTimeoutMs: 60_000 })
+    const slow: WireClient[] = []
+    for (let i = 0; i < 50; i++) {
+      const client = await listener.connect()
+      client.socket.write('POST / HTTP/1.1\r\nHost: js\r\nContent-Length: 500\r\n\r\n{')
+      slow.push(client)
+    }
+    await until(() => openOf(slow) < 32)
+    expect(openOf(slow)).toBeGreaterThan(25)
+    await (await listener.connect()).exchange()
+    expect(new Set(listener.refused)).toEqual(new Set(['room']))
+  })
+
   it('nothing that waits for its answer makes room: the next one is not taken until somebody is idle', async () => {
     const answers = heldAnswers()
     await using listener = await startListener({ connections: 8 }, answers.handle)

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { BACKEND_INTERFACES_LIMITS, MANAGEMENT_API_LIMITS, serverLimits } from '../../src/http/limits.ts'
+import {
+  ADMISSION_LIMITS,
+  BACKEND_INTERFACES_LIMITS,
+  MANAGEMENT_API_LIMITS,
+  serverLimits,
+} from '../../src/http/limits.ts'
 
 describe('limits of the listeners', () => {
   it('are the wanted ones where the process may open enough files', () => {
@@ -7,17 +12,22 @@ describe('limits of the listeners', () => {
     expect(limits).toEqual({
       backendInterfaces: BACKEND_INTERFACES_LIMITS,
       managementApi: MANAGEMENT_API_LIMITS,
+      admission: ADMISSION_LIMITS,
       lowered: undefined,
     })
     expect(serverLimits(Infinity)).toEqual(limits)
   })
 
   it.each([20_000, 4096, 1024, 256, 64])('leave room beside the connections where it may open %d', (descriptors) => {
-    const { backendInterfaces, managementApi, lowered } = serverLimits(descriptors)
+    const { backendInterfaces, managementApi, admission, lowered } = serverLimits(descriptors)
     const rest = descriptors - backendInterfaces.connections - managementApi.connections
     expect(rest).toBeGreaterThanOrEqual(Math.min(256, descriptors / 4))
     expect(backendInterfaces.connections).toBeGreaterThan(descriptors / 2)
     expect(managementApi.connections).toBeGreaterThan(0)
+    expect(admission.mostMessages).toBeLessThanOrEqual(backendInterfaces.connections / 2)
+    expect(admission.messages).toBeLessThanOrEqual(admission.mostMessages)
+    expect(admission.leastMessages).toBeLessThanOrEqual(admission.messages)
+    expect(admission.leastMessages).toBeGreaterThan(0)
     expect(lowered).toContain(
       `at most ${backendInterfaces.connections} Backend Interfaces connections instead of 20000`,
     )

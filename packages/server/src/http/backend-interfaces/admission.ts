@@ -1,32 +1,13 @@
 import { encodeFailure, type FailureCode, parseMessage, type RequestType } from '@mortise/backend-interfaces'
 import { FairShare, type ShareRefusal } from '../fair-share.ts'
+import { ADMISSION_LIMITS, type AdmissionLimits } from '../limits.ts'
 import type { MessageHandler } from './handle-message.ts'
-
-/** How many messages may be in flight, and how soon an answer has to leave. */
-export interface AdmissionLimits {
-  /** Before anything is known of how fast they are answered. */
-  readonly messages: number
-  /** However fast or slow they are answered. */
-  readonly mostMessages: number
-  readonly leastMessages: number
-  /** Milliseconds. */
-  readonly answerWithinMs: number
-}
-
-/**
- * A network server gives up after five seconds (ChirpStack) or ten (The Things Stack), and the DevNonce of an answer that
- * comes later is lost: so nobody should wait for much more than one. 512 are answered within five seconds by the slowest
- * token that is of any use.
- */
-export const ADMISSION_LIMITS: AdmissionLimits = {
-  messages: 512,
-  mostMessages: 2048,
-  leastMessages: 64,
-  answerWithinMs: 1000,
-}
 
 /** How much one answer counts: one that was slow for reasons of its own says little. */
 const WEIGHT = 1 / 32
+
+/** What takes less was refused without the trust boundary, and did not wait for those before it. */
+const QUICK_MS = 5
 
 export interface AdmissionOptions {
   readonly limits?: AdmissionLimits
@@ -94,6 +75,7 @@ export class Admission {
   #adapt(ahead: number, ms: number): void {
     const { mostMessages, leastMessages, answerWithinMs } = this.#limits
     const { places } = this.#shares
+    if (ms < QUICK_MS) return
     const timely = Math.min(mostMessages, (ahead * answerWithinMs) / ms)
     if (timely > places && 2 * ahead < places) return
     this.#shares.places = Math.max(leastMessages, places + WEIGHT * (timely - places))

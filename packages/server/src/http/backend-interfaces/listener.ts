@@ -128,6 +128,7 @@ async function serve(serving: Serving, request: IncomingMessage, response: Serve
     else refuse(400, 'Malformed', `body larger than ${MAX_BODY_BYTES} bytes`)
     return
   }
+  connections.received(request.socket)
   // Asked again, because a peer may have been disabled while it sent.
   const answer = await serving.handle(peers.authenticate(fingerprint, Date.now()), body)
   if (isStranger || connections.isDraining) response.shouldKeepAlive = false

@@ -46,7 +46,10 @@ export function createManagementApi(options: ManagementApiOptions): ManagementAp
   const { limits = MANAGEMENT_API_LIMITS, refused = () => undefined } = options
   const app = buildApp(options, limits)
   const connections = new Connections(app.server, { limits, refused })
-  app.server.on('request', (request, response) => connections.began(request.socket, response))
+  app.server.on('request', (request, response) => {
+    connections.began(request.socket, response)
+    connections.received(request.socket)
+  })
   return {
     listen: async (host, port) => {
       await app.listen({ host, port })

@@ -1,6 +1,7 @@
 import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { StorageError } from '../ports.ts'
+import { toStorageError } from './storage-error.ts'
 
 /** Runs `work` in a transaction of SQLite's. */
 export type Transaction = <T>(work: () => T) => T
@@ -29,6 +30,15 @@ export class DurableWrites implements Disposable {
     this.#transaction = transaction
     this.#logPath = `${path}-wal`
     this.#syncFailed = syncFailed
+  }
+
+  /** Opens the log, which is there once the database was opened: later there may be no descriptor left. */
+  openLog(): void {
+    try {
+      this.#openLog()
+    } catch (error) {
+      throw toStorageError(error)
+    }
   }
 
   /** Runs `work` in a transaction at once; what it throws rejects, and then nothing of it is kept. */
@@ -88,7 +98,7 @@ export class DurableWrites implements Disposable {
     return waiting
   }
 
-  /** The log is there once something was committed, and stays the same file as long as the connection is open. */
+  /** It stays the same file as long as the connection is open. */
   #openLog(): number {
     if (this.#log !== undefined) return this.#log
     const log = openSync(this.#logPath, 'r+')

@@ -42,7 +42,7 @@ export function findDamage(connection: Connection): string | undefined {
 }
 
 function readAllNonces(connection: Connection): void {
-  const select = connection.prepare('SELECT * FROM key_set WHERE id > ? ORDER BY id LIMIT ?')
+  const select = connection.prepare('SELECT id, last_join_nonce, joins FROM key_set WHERE id > ? ORDER BY id LIMIT ?')
   let last = 0
   for (;;) {
     const rows = select.all(last, ROWS_A_TURN)

@@ -72,7 +72,10 @@ export function sqliteStorage(connection: Connection, path: string, options: Sto
   const commits = new GroupCommit((items) => write(() => writeItems(tables, items), items.at(-1)?.receipt))
   const walEraser = new WalEraser(connection)
   // A process that was killed may have left the envelope of a settled order in the log.
-  if (!readOnly) walEraser.erase()
+  if (!readOnly) {
+    walEraser.erase()
+    writes.openLog()
+  }
   const checking = check?.((damage) => {
     guard.refuseAll(damage)
   })
