@@ -15,6 +15,13 @@ interface SystemPackage {
 
 const SOFTHSM_MODULES = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so']
 
+const LIBFAKETIME = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map((part) =>
+  join('/usr/lib', part, 'faketime/libfaketimeMT.so.1'),
+)
+const PKCS11_SPIES = ['x86_64-linux-gnu', 'aarch64-linux-gnu', ''].map((part) =>
+  join('/usr/lib', part, 'pkcs11-spy.so'),
+)
+
 const PACKAGES: readonly SystemPackage[] = [
   {
     debian: 'softhsm2',
@@ -32,9 +39,24 @@ const PACKAGES: readonly SystemPackage[] = [
     present: () => onPath('ps'),
   },
   {
+    debian: 'libfaketime',
+    why: 'processes are shown a clock that is set forward and back',
+    present: () => LIBFAKETIME.some((path) => existsSync(path)),
+  },
+  {
     debian: 'strace',
     why: 'that an answer waits for the disk is seen in the system calls',
     present: () => onPath('strace'),
+  },
+  {
+    debian: 'util-linux',
+    why: 'taskset binds the benchmark to cores, prlimit keeps files from growing, setpriv runs a server as another user',
+    present: () => ['taskset', 'prlimit', 'setpriv'].every(onPath),
+  },
+  {
+    debian: 'opensc-pkcs11',
+    why: 'pkcs11-spy shows what crosses PKCS#11',
+    present: () => PKCS11_SPIES.some((path) => existsSync(path)),
   },
 ]
 

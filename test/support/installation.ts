@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,31 +22,50 @@ export interface CommandResult {
   readonly stderr: string
 }
 
+export interface InstallationOptions {
+  /** For every command, beside what the tests themselves have. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** A PKCS#11 library to go through instead of SoftHSM2's own. */
+  readonly module?: string
+}
+
 export class Installation implements AsyncDisposable {
   readonly backend: Backend
   readonly root: string
   readonly data: string
   readonly secretFile: string
+  readonly environment: NodeJS.ProcessEnv
+  /** Where its processes put temporary files. */
+  readonly temporary: string
+  /** What the commands that have ended wrote, both streams. */
+  transcript = ''
   readonly #token: SoftHsmToken | undefined
-  readonly #environment: NodeJS.ProcessEnv
   #servers: ServerProcess[] = []
 
-  private constructor(backend: Backend) {
+  private constructor(backend: Backend, { environment, module }: InstallationOptions) {
     this.backend = backend
     this.root = mkdtempSync(join(tmpdir(), 'mortise-'))
     this.data = join(this.root, 'data')
-    this.#token = backend === 'pkcs11' ? createSoftHsmToken(join(this.root, 'softhsm')) : undefined
-    this.#environment = { ...process.env, ...this.#token?.environment }
+    const token = backend === 'pkcs11' ? createSoftHsmToken(join(this.root, 'softhsm')) : undefined
+    this.#token = token && { ...token, module: module ?? token.module }
+    this.temporary = join(this.root, 'tmp')
+    mkdirSync(this.temporary)
+    this.environment = { ...process.env, TMPDIR: this.temporary, ...this.#token?.environment, ...environment }
     this.secretFile = this.secret('secret', this.#token?.pin ?? 'correct horse battery staple')
   }
 
   /** `mortise init` has been run. */
-  static async create(backend: Backend = 'soft'): Promise<Installation> {
+  static async create(backend: Backend = 'soft', options: InstallationOptions = {}): Promise<Installation> {
     await using cleanup = new AsyncDisposableStack()
-    const installation = cleanup.use(new Installation(backend))
-    await installation.mortise('init', ...installation.#initOptions(), '--yes')
+    const installation = cleanup.use(Installation.prepare(backend, options))
+    await installation.mortise(...installation.initCommand())
     cleanup.move()
     return installation
+  }
+
+  /** Everything is there for `mortise init`, which has not been run. */
+  static prepare(backend: Backend, options: InstallationOptions = {}): Installation {
+    return new Installation(backend, options)
   }
 
   /** Writes a file with mode 0600 and returns its path. */
@@ -71,9 +90,10 @@ export class Installation implements AsyncDisposable {
   /** Runs a command, whatever comes of it. */
   try(...args: string[]): Promise<CommandResult> {
     return new Promise((resolve) => {
-      const options = { env: this.#environment, maxBuffer: 64 * 1024 * 1024 }
+      const options = { cwd: this.root, env: this.environment, maxBuffer: 64 * 1024 * 1024 }
       execFile(process.execPath, [MORTISE, ...args, '--data', this.data], options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
+        this.transcript += stdout + stderr
         resolve({ code, stdout, stderr })
       })
     })
@@ -96,10 +116,13 @@ export class Installation implements AsyncDisposable {
 
   /** Starts a command that goes on, without waiting for anything. */
   start(...args: string[]): ServerProcess {
-    const child = spawn(process.execPath, [MORTISE, ...args, '--data', this.data], {
-      env: this.#environment,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    return this.startUnder([], ...args)
+  }
+
+  /** The same under another program, which runs the rest of its command line. Both work in the installation's root. */
+  startUnder(program: readonly string[], ...args: string[]): ServerProcess {
+    const [file, ...rest] = [...program, process.execPath, MORTISE, ...args, '--data', this.data]
+    const child = spawn(file, rest, { cwd: this.root, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] })
     const server = new ServerProcess(child)
     this.#servers.push(server)
     return server
@@ -115,10 +138,10 @@ export class Installation implements AsyncDisposable {
     rmSync(this.root, { recursive: true, force: true })
   }
 
-  #initOptions(): string[] {
-    if (this.#token === undefined) return ['--hsm', 'soft', ...this.secretOption()]
-    const token = ['--pkcs11-module', this.#token.module, '--pkcs11-token', this.#token.label]
-    return ['--hsm', 'pkcs11', ...token, ...this.secretOption()]
+  /** The words and options of `mortise init`. */
+  initCommand(): string[] {
+    const token = this.#token && ['--pkcs11-module', this.#token.module, '--pkcs11-token', this.#token.label]
+    return ['init', '--hsm', this.backend, ...(token ?? []), ...this.secretOption(), '--yes']
   }
 }
 
@@ -152,6 +175,15 @@ export class ServerProcess {
       await delay(50)
     }
     throw new Error(`the server did not become ready:\n${this.output}`)
+  }
+
+  /** Waits until its output has these words. */
+  async says(words: string): Promise<void> {
+    const deadline = Date.now() + READY_TIMEOUT_MS
+    while (!this.output.includes(words)) {
+      if (Date.now() > deadline || this.ended) throw new Error(`"${words}" was not said:\n${this.output}`)
+      await delay(20)
+    }
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

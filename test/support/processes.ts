@@ -23,6 +23,19 @@ export function listProcesses(): ProcessInfo[] {
   })
 }
 
+/**
+ * The environment of a process as it was started, or undefined where the kernel does not show it: root alone sees that of
+ * a process of the trust boundary.
+ */
+export function environmentOf(pid: number): Buffer | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/environ`)
+  } catch (error) {
+    if (process.getuid?.() === 0) throw error
+    return undefined
+  }
+}
+
 /** All descendants of a process. */
 export function descendantsOf(pid: number): ProcessInfo[] {
   const all = listProcesses()
