@@ -5,7 +5,9 @@ import type { Installation, ServerProcess } from './installation.ts'
 
 /** A real `mortise serve` with all its processes under strace, and what it was seen to do. */
 
-const CALLS = 'openat,rename,pwrite64,write,writev,sendmsg,sendto,fsync,fdatasync'
+const CALLS = 'openat,rename,pwrite64,write,writev,sendmsg,sendto,fsync,fdatasync,prctl'
+/** The HSM's processes close their memory to every tracer without privileges: here they only believe it. */
+const KEEP_OPEN = 'inject=prctl:retval=0'
 /** A page of the database, and more than an order's answer. */
 const STRING_BYTES = 4200
 /** `23</path>` or `23<TCP:[here->there]>`, as the first argument. */
@@ -28,7 +30,8 @@ export class TracedServer implements AsyncDisposable {
   static async start(installation: Installation): Promise<TracedServer> {
     const file = join(installation.root, 'trace')
     const strings = ['-yy', '-x', '-s', String(STRING_BYTES)]
-    const strace = ['strace', '-f', '--seccomp-bpf', ...strings, '-e', `trace=${CALLS}`, '-o', file]
+    const calls = ['-e', `trace=${CALLS}`, '-e', KEEP_OPEN]
+    const strace = ['strace', '-f', '--seccomp-bpf', ...strings, ...calls, '-o', file]
     const listeners = ['--bi-listen', '127.0.0.1:0', '--api-listen', '127.0.0.1:0']
     const tracer = installation.startUnder(strace, 'serve', ...installation.secretOption(), ...listeners)
     await tracer.says('listening')

@@ -15,7 +15,7 @@ export function lastCommitPath(database: string): string {
 
 /**
  * Names the newest receipt that is durable in the database, in a file of one line: a database that does not have this
- * receipt has lost commits (docs/adr/005-database-integrity.md).
+ * receipt has lost commits (docs/adr/006-lost-commits.md).
  *
  * It is written after the commit and not synced with it, which would double the price of a commit. The end of this
  * process loses nothing of it; after a power failure it may be a second behind. It is never ahead.

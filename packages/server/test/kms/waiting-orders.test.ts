@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type AppliedOrder, type Change, HsmClient } from '@mortise/hsm'
+import { type AppliedOrder, type Change, decodeReceipt, HsmClient } from '@mortise/hsm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LocalAdministration } from '../../src/kms/index.ts'
 import { type Storage, StorageError } from '../../src/storage/index.ts'
@@ -142,7 +142,10 @@ describe('a crash between the answer of the HSM and the commit', () => {
     const device = server.storage.administration.findDevice(Buffer.from(add.device, 'hex'))
     // The salt of receipts is random: a record that was made again would differ.
     expect(device?.keySets[0]?.record).toEqual(lost.record)
-    expect(server.receipts[0]).toEqual(lost.receipt)
+    const receipt = server.receipts[0] ?? Buffer.alloc(0)
+    // Another boot has its own chain: there the same order has another receipt.
+    expect(receipt.equals(lost.receipt)).toBe(who === 'the server')
+    expect(decodeReceipt(receipt).recordDigest).toEqual(decodeReceipt(lost.receipt).recordDigest)
     expect(server.storage.administration.findOrder(1)).toMatchObject({ state: 'adopted', envelope: undefined })
   })
 
