@@ -1,6 +1,7 @@
 import { CaseFailure, type Fuzzer } from '../campaign.ts'
 import { OracleFailure, demand } from '../failure.ts'
 import type { Watched } from '../health.ts'
+import { joinRequest } from '../lorawan.ts'
 import { Random } from '../random.ts'
 import { SecretScanner } from '../secret-scanner.ts'
 import { Tally } from '../tally.ts'
@@ -8,7 +9,7 @@ import { trustBoundaryOf } from '../../support/processes.ts'
 import { Callers } from './callers.ts'
 import { Conversation, type Surroundings } from './conversation.ts'
 import { DeviceModel } from './device-model.ts'
-import { joinReq } from './messages.ts'
+import { joinReq, joinReqWith } from './messages.ts'
 import { SCENARIOS } from './scenarios.ts'
 import { SharedHistory } from './shared-history.ts'
 import { STREAM_SCENARIOS } from './stream-scenarios.ts'
@@ -57,7 +58,10 @@ export class BiFuzzer implements Fuzzer {
     const random = new Random(seed, 0xc0de)
     this.#corpus = Array.from({ length: CORPUS_SIZE }, (_, index) => {
       const device = this.#modelOf(index).device
-      return Buffer.from(JSON.stringify(joinReq(random, device, 'clear', random.below(65_536))))
+      // With a wrong MIC: a whole message of another device would be accepted in the middle of that one's own case.
+      const frame = joinRequest(device, random.below(65_536))
+      frame.writeUInt8(frame.readUInt8(22) ^ 1, 22)
+      return Buffer.from(JSON.stringify(joinReqWith(random, device, 'clear', frame)))
     })
   }
 
