@@ -17,10 +17,13 @@ const KEPT: Readonly<Record<Caller, number>> = {
 
 /** Everybody's connections to the listener. */
 export class Callers {
+  /** Of the listener. */
+  readonly address: { readonly host: string; readonly port: number }
   readonly #connections: ReadonlyMap<Caller, CallerConnections>
 
   constructor(world: BiWorld) {
-    const { hostname, port } = new URL(world.server.biUrl)
+    const { hostname: host, port } = new URL(world.server.biUrl)
+    this.address = { host, port: Number(port) }
     const ca = world.ca
     const callers = Object.keys(CALLERS) as Caller[]
     this.#connections = new Map(
@@ -29,7 +32,7 @@ export class Callers {
         const identity = own === undefined ? {} : { cert: own.certificate, key: own.privateKey }
         // One for all connections: reading certificates and keys costs as much as the handshake.
         const secureContext = createSecureContext({ ca, ...identity })
-        return [caller, new CallerConnections({ host: hostname, port: Number(port), secureContext }, KEPT[caller])]
+        return [caller, new CallerConnections({ ...this.address, secureContext }, KEPT[caller])]
       }),
     )
   }

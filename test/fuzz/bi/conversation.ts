@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { demand } from '../failure.ts'
 import type { HttpAnswer } from '../http/answer-parser.ts'
+import { sendWithoutTls } from '../http/plain.ts'
 import { chunked, encodeRequest, type HttpRequest, pieces, post } from '../http/request.ts'
 import type { Random } from '../random.ts'
 import type { SecretScanner } from '../secret-scanner.ts'
@@ -121,6 +122,13 @@ export class Conversation {
     if (answers.length === 0) count('closed')
   }
 
+  /** The same bytes, or others, to the port itself. */
+  async sayWithoutTls(bytes: Buffer): Promise<void> {
+    const { callers, count } = this.#surroundings
+    await sendWithoutTls(callers.address, this.#record(bytes))
+    count('closed')
+  }
+
   /** The connection ends with a body that nobody reads to its end: the answer may be lost with it. */
   async #sayTooMuch(caller: Caller, body: Buffer): Promise<Verdict> {
     const { callers, scanner } = this.#surroundings
@@ -195,9 +203,15 @@ export function withHarmlessOddities(random: Random, request: HttpRequest, body:
   }
 }
 
-/** What stands between braces: a message has none inside. */
+/** What the server may take for a body: as many bytes behind a head as it says, or what stands between braces. */
 function bodiesIn(stream: Buffer): Buffer[] {
-  return Array.from(stream.toString('latin1').matchAll(/\{[^{}]*\}/g), ([text]) => Buffer.from(text, 'latin1'))
+  const text = stream.toString('latin1')
+  const announced = Array.from(text.matchAll(/content-length: *(\d+)[^]*?\r?\n\r?\n/gi), (match) => {
+    const start = match.index + match[0].length
+    return stream.subarray(start, start + Number(match[1]))
+  })
+  const braced = Array.from(text.matchAll(/\{[^{}]*\}/g), ([body]) => Buffer.from(body, 'latin1'))
+  return [...announced, ...braced]
 }
 
 function joinOfAny(expectations: readonly Expectation[], given: Parameters<typeof checkJoinAns>[0]) {

@@ -22,8 +22,11 @@ export const STREAM_SCENARIOS: readonly (readonly [number, StreamScenario])[] = 
   [6, mutatedHttp],
   [2, pipelined],
   [1, garbage],
+  [1, withoutTls],
 ]
 
+/** The beginning of a handshake, whose rest never comes. */
+const CLIENT_HELLO = Buffer.from('16030100c8010000c40303', 'hex')
 const CALLER: Caller = 'clear'
 const METHODS = [
   'GET',
@@ -151,6 +154,17 @@ async function garbage({ talk, device, history }: SharedCase): Promise<void> {
     [1, () => Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
   ])()
   await talk.sayAnything(CALLER, [stream], [body], device, history)
+}
+
+/** HTTP, noise or a handshake that is none, on the port where TLS is spoken. */
+async function withoutTls({ talk, device }: SharedCase): Promise<void> {
+  const { random } = talk
+  const bytes = random.weighted<() => Buffer>([
+    [2, () => encodeRequest(post(someJoin(random, device)))],
+    [1, () => random.bytes(random.between(1, 2000))],
+    [2, () => mutateBytes(random, Buffer.concat([CLIENT_HELLO, random.bytes(random.below(400))]))],
+  ])()
+  await talk.sayWithoutTls(bytes)
 }
 
 function someJoin(random: Random, device: EnrolledDevice): Buffer {

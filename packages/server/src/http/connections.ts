@@ -35,8 +35,8 @@ interface Connection {
 
 const SWEEP_MS = 1000
 
-/** Idle connections make room from here on, so that there is some when many come at once. */
-const CROWDED = 15 / 16
+/** Idle connections make room while fewer than so many more could be opened; of few connections, a sixteenth. */
+const ROOM = 256
 
 /** A first request may be on its way when a server stops. */
 const FIRST_REQUEST_GRACE_MS = 1000
@@ -49,6 +49,7 @@ export class Connections {
   readonly #limits: ConnectionLimits
   readonly #options: ConnectionsOptions
   readonly #shares: FairShare
+  readonly #crowdedFrom: number
   readonly #handshakes = new Map<string, Socket>()
   readonly #open = new Map<Socket, Connection>()
   readonly #strangers = new Set<Connection>()
@@ -61,11 +62,13 @@ export class Connections {
   constructor(server: Server, options: ConnectionsOptions) {
     this.#options = options
     this.#limits = options.limits
+    const { connections } = options.limits
+    this.#crowdedFrom = connections - Math.min(ROOM, connections / 16)
     this.#shares = new FairShare(options.limits.handshakes, 2 * options.limits.handshakes)
     const sweep = setInterval(() => {
       this.#sweep()
     }, SWEEP_MS).unref()
-    server.maxConnections = options.limits.connections
+    server.maxConnections = connections
     // With allowHalfOpen of each socket: a peer that says that it will send no more still gets its answer.
     Object.assign(server, { httpAllowHalfOpen: true })
     server.on('connection', (socket: Socket) => this.#accepted(socket))
@@ -176,7 +179,7 @@ export class Connections {
   }
 
   get #isCrowded(): boolean {
-    return this.size >= CROWDED * this.#limits.connections
+    return this.size >= this.#crowdedFrom
   }
 
   #move(connection: Connection, queue: Set<Connection>): void {

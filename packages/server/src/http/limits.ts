@@ -30,10 +30,10 @@ export interface BackendInterfacesLimits extends ConnectionLimits {
  * The Things Stack opens a connection for every request and leaves it idle for about 90 s, ChirpStack keeps one and uses
  * it again: so one that was used once goes soon, one that was used again stays. A network server waits five seconds for
  * an answer (ChirpStack) or ten (The Things Stack), so that a slower handshake serves nobody; at some hundred a second
- * and processor, what is under way beyond 512 would wait for a second and more.
+ * and processor, what is under way beyond 512 would wait for a second and more. 20,000 connections may be idle.
  */
 export const BACKEND_INTERFACES_LIMITS: BackendInterfacesLimits = {
-  connections: 20_000,
+  connections: 20_480,
   handshakes: 512,
   handshakeTimeoutMs: 5000,
   headersTimeoutMs: 5000,

@@ -29,7 +29,7 @@ describe('limits of the listeners', () => {
     expect(admission.leastMessages).toBeLessThanOrEqual(admission.messages)
     expect(admission.leastMessages).toBeGreaterThan(0)
     expect(lowered).toContain(
-      `at most ${backendInterfaces.connections} Backend Interfaces connections instead of 20000`,
+      `at most ${backendInterfaces.connections} Backend Interfaces connections instead of ${BACKEND_INTERFACES_LIMITS.connections}`,
     )
     expect(lowered).toContain(`only ${descriptors} files`)
   })

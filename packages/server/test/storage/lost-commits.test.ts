@@ -205,6 +205,19 @@ describe('the last commit', () => {
     expect((await joinOnce(storage)).last.joinNonce).toBe(1)
   })
 
+  test('is found where commits of one chain overtook one another', async () => {
+    using directory = temporaryDirectory()
+    const path = join(directory.path, 'database')
+    createDatabase(path)
+    {
+      using storage = openDatabase(path)
+      await storage.administration.recordReceipts([newReceipt(100_006), newReceipt(100_007)], [])
+      await storage.administration.recordReceipts([newReceipt(100_005), newReceipt(100_009)], [])
+    }
+    using storage = openDatabase(path)
+    expect(storage.failure).toBeUndefined()
+  })
+
   test('is forgotten with the database that it belongs to', () => {
     using directory = temporaryDirectory()
     const path = join(directory.path, 'database')

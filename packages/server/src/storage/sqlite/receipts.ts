@@ -4,6 +4,9 @@ import { type ReceiptKey, receiptKey } from '../receipt-key.ts'
 import type { Connection, Statement } from './connection.ts'
 import { blob } from './row.ts'
 
+/** A worker keeps no more receipts than this unacknowledged, so that those of one commit are not further apart. */
+const MAX_ROW_SPAN = 16_384
+
 /** A receipt with its place in the chains, read before a transaction begins so that a malformed one fails alone. */
 export interface KeyedReceipt extends ReceiptKey {
   readonly body: Buffer
@@ -26,8 +29,8 @@ export class ReceiptTable {
       'INSERT INTO receipt (boot_epoch, worker, first_sequence, last_sequence, bodies) VALUES (?, ?, ?, ?, ?)',
     )
     this.#around = connection.prepare(
-      `SELECT bodies FROM receipt WHERE boot_epoch = ?1 AND worker = ?2 AND first_sequence <= ?3 AND last_sequence >= ?3
-       ORDER BY first_sequence DESC`,
+      `SELECT bodies FROM receipt WHERE boot_epoch = ?1 AND worker = ?2
+         AND first_sequence BETWEEN ?3 - ${MAX_ROW_SPAN} AND ?3 ORDER BY first_sequence DESC LIMIT ?4`,
     )
     this.#insertHead = connection.prepare(
       `INSERT INTO receipt_head (boot_epoch, worker, sequence, closing, hash, signature) VALUES (?, ?, ?, ?, ?, ?)
@@ -46,13 +49,19 @@ export class ReceiptTable {
     }
   }
 
-  has({ bootEpoch, worker, sequence }: ReceiptKey): boolean {
-    const rows = this.#around.all(bootEpoch, worker, sequence)
-    return rows.some((row) => splitReceipts(blob(row, 'bodies')).some((body) => receiptKey(body).sequence === sequence))
+  has(receipt: ReceiptKey): boolean {
+    // Nearly always in the first row that may have it.
+    return this.#isAmong(receipt, 1) || this.#isAmong(receipt, MAX_ROW_SPAN)
   }
 
   addHead(head: ReceiptHeadRow): void {
     this.#insertHead.run(head.bootEpoch, head.worker, head.sequence, head.closing ? 1 : 0, head.hash, head.signature)
+  }
+
+  #isAmong({ bootEpoch, worker, sequence }: ReceiptKey, rows: number): boolean {
+    return this.#around
+      .all(bootEpoch, worker, sequence, rows)
+      .some((row) => splitReceipts(blob(row, 'bodies')).some((body) => receiptKey(body).sequence === sequence))
   }
 }
 
