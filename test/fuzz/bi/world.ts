@@ -56,8 +56,6 @@ export interface SeedDevices {
 
 export const EXCLUSIVE_DEVICES = 128
 const SHARED_DEVICES = 8
-/** Several times what a server needs for the cases in flight. */
-const HEAP_MB = 128
 const KEK_SIZES = { wrapped: 16, named: 32, second: 24, other: 16 } as const
 
 const NS_KEK = kekOf('wrapped', 'ns-kek-1')
@@ -87,7 +85,7 @@ export class BiWorld implements AsyncDisposable {
 
   static async create(seeds: readonly number[]): Promise<BiWorld> {
     await using cleanup = new AsyncDisposableStack()
-    const installation = cleanup.use(await withSmallHeaps(() => Installation.create('soft')))
+    const installation = cleanup.use(await Installation.create('soft'))
     const server = await installation.serve()
     const world = new BiWorld(installation, server, await makeCertificates())
     await using administration = await openAdministration({ data: installation.data })
@@ -179,21 +177,6 @@ function makeDevice(random: Random, index: number): EnrolledDevice {
     networks: peculiarity === 11 ? [] : peculiarity === 15 ? ['000013'] : ['000013', '000024'],
     applicationServers:
       peculiarity === 7 ? [] : peculiarity === 13 ? ['keyless.example'] : ['doors.example', 'windows.example'],
-  }
-}
-
-/**
- * Left alone, V8 lets a heap grow far beyond what is in it, as a leak would. An installation keeps the environment in
- * which it is made for all that it starts.
- */
-async function withSmallHeaps<Made>(make: () => Promise<Made>): Promise<Made> {
-  const { NODE_OPTIONS: before } = process.env
-  process.env['NODE_OPTIONS'] = `${before ?? ''} --max-old-space-size=${HEAP_MB}`
-  try {
-    return await make()
-  } finally {
-    if (before === undefined) delete process.env['NODE_OPTIONS']
-    else process.env['NODE_OPTIONS'] = before
   }
 }
 
