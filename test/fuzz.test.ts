@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { fuzz } from './fuzz/run.ts'
+import { fuzzInChild } from './fuzz/child.ts'
 import { describeBiOracle } from './fuzz/self-test/bi.ts'
 import { describeCampaign } from './fuzz/self-test/campaign.ts'
 import { describeFilesOracle } from './fuzz/self-test/files.ts'
@@ -25,7 +25,7 @@ describe('fuzzing', () => {
       const seeds = [...FIXED_SEEDS, FRESH_SEED]
       const runs = seeds.map((seed, index) => ({ seed, first: 0, count: Math.round(count * (SHARES[index] ?? 0)) }))
       console.log(`fuzzing ${target}, fresh seed ${FRESH_SEED}`)
-      const report = await fuzz(target, runs)
+      const report = await fuzzInChild(target, runs)
       console.log(`${target}: ${report.cases} cases in ${report.seconds.toFixed(1)} s\n${report.answers}`)
       expect(report.failures).toEqual([])
       expect(report.cases).toBe(count)

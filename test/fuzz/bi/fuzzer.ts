@@ -15,7 +15,7 @@ import { SharedHistory } from './shared-history.ts'
 import { STREAM_SCENARIOS } from './stream-scenarios.ts'
 import { type BiWorld, type EnrolledDevice, EXCLUSIVE_DEVICES } from './world.ts'
 
-const SHARED_SHARE = 0.1
+const SHARED_SHARE = 0.08
 const DEV_NONCES_PER_CASE = 4
 /** Every case has DevNonces of its own, of which a device has 65,536. */
 export const MAX_CASES = Math.floor(65_535 / DEV_NONCES_PER_CASE) * EXCLUSIVE_DEVICES

@@ -32,7 +32,7 @@ export const SCENARIOS: readonly (readonly [number, Scenario])[] = [
   [12, mutatedFrame],
   [5, repeatedRequests],
   [6, sessionKey],
-  [5, wrongCaller],
+  [3, wrongCaller],
   [1, sameAtOnce],
   [1, acceptedApart],
 ]

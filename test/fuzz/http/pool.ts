@@ -51,10 +51,13 @@ export class CallerConnections {
   async #take(): Promise<Connection> {
     const slot = this.#next++ % this.#kept.length
     const known = this.#kept[slot]
-    if (known !== undefined && isUsable(await known)) return await known
+    const connection = await known
+    if (connection !== undefined && isUsable(connection)) return connection
+    connection?.close()
     // Somebody else may have opened another one meanwhile.
-    if (this.#kept[slot] === known) this.#kept[slot] = Connection.open(this.#options)
-    return await (this.#kept[slot] ?? known ?? Connection.open(this.#options))
+    const opened = this.#kept[slot] === known ? Connection.open(this.#options) : this.#kept[slot]
+    this.#kept[slot] = opened
+    return await (opened ?? Connection.open(this.#options))
   }
 }
 
