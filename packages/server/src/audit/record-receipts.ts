@@ -13,7 +13,7 @@ export async function recordReceipts(
   bundle: ReceiptBundle,
 ): Promise<void> {
   await storage.joins.commit(bundle.receipts.map((receipt) => ({ receipt })))
-  if (bundle.heads.length > 0) await storage.administration.recordReceipts([], bundle.heads)
+  if (bundle.heads.length > 0) await storage.administration.recordHeads(bundle.heads)
   for (const receipt of bundle.receipts) progress.committed(receipt)
   for (const head of bundle.heads) if (head.closing) progress.closed(head.bootEpoch, head.worker, head.sequence)
 }

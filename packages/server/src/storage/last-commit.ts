@@ -1,7 +1,7 @@
-import { closeSync, constants, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, constants, existsSync, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { StorageError } from './ports.ts'
-import type { ReceiptKey } from './receipt-key.ts'
+import type { ReceiptPlace } from '@mortise/hsm'
 import { toStorageError } from './sqlite/storage-error.ts'
 
 const FILE_MODE = 0o600
@@ -22,15 +22,21 @@ export function lastCommitPath(database: string): string {
  */
 export class LastCommit implements Disposable {
   readonly #path: string
+  readonly #log: (line: string) => void
   #file: number | undefined
-  #sync: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
+  #syncing = false
+  #failing = false
+  #closed = false
 
-  constructor(path: string) {
+  /** `log` hears when the line cannot be written, and when it can be again. */
+  constructor(path: string, log: (line: string) => void = () => undefined) {
     this.#path = path
+    this.#log = log
   }
 
   /** Undefined where no commit has been named yet. @throws StorageError database_corrupt, database_read_only, disk_failed */
-  read(): ReceiptKey | undefined {
+  read(): ReceiptPlace | undefined {
     const line = this.#readLine()
     // Empty: it was made, and the power failed before the line was on the disk.
     if (line === undefined || line === '') return undefined
@@ -41,21 +47,31 @@ export class LastCommit implements Disposable {
   }
 
   /** Call when the receipt is durable. Never throws: a line that is behind notices less, and is no reason to refuse. */
-  write({ bootEpoch, worker, sequence }: ReceiptKey): void {
+  write({ bootEpoch, worker, sequence }: ReceiptPlace): void {
     const chain = `boot ${digits(bootEpoch, 15)} worker ${digits(worker, 10)}`
     const text = `mortise last commit 1: ${chain} receipt ${digits(sequence, 15)}`
     try {
       this.#file ??= openSync(this.#path, constants.O_WRONLY | constants.O_CREAT, FILE_MODE)
       // One write of less than a sector, over the line before: a reader finds one of the two.
       writeSync(this.#file, `${text} crc ${checksumOf(text)}\n`, 0)
-      this.#syncSoon(this.#file)
-    } catch {
-      this.#close()
+      this.#syncSoon()
+      this.#worked()
+    } catch (error) {
+      this.#failed(error)
     }
   }
 
+  /** Syncs the line. */
   [Symbol.dispose](): void {
-    this.#close()
+    clearTimeout(this.#timer)
+    this.#closed = true
+    if (this.#file === undefined) return
+    try {
+      fdatasyncSync(this.#file)
+    } catch (error) {
+      this.#failed(error)
+    }
+    if (!this.#syncing) closeSync(this.#file)
   }
 
   #readLine(): string | undefined {
@@ -66,23 +82,35 @@ export class LastCommit implements Disposable {
     }
   }
 
-  #syncSoon(file: number): void {
-    this.#sync ??= setTimeout(() => {
-      this.#sync = undefined
-      try {
-        fdatasyncSync(file)
-      } catch {
-        this.#close()
-      }
+  #syncSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      if (this.#file !== undefined && !this.#syncing) this.#startSync(this.#file)
+      else this.#syncSoon()
     }, SYNC_MS).unref()
   }
 
-  #close(): void {
-    clearTimeout(this.#sync)
-    this.#sync = undefined
-    const file = this.#file
-    this.#file = undefined
-    if (file !== undefined) closeSync(file)
+  /** On a thread: joins go on. */
+  #startSync(file: number): void {
+    this.#syncing = true
+    fdatasync(file, (error) => {
+      this.#syncing = false
+      if (error !== null) this.#failed(error)
+      if (this.#closed) closeSync(file)
+    })
+  }
+
+  #worked(): void {
+    if (!this.#failing) return
+    this.#failing = false
+    this.#log(`${this.#path} is written again`)
+  }
+
+  #failed(error: unknown): void {
+    if (this.#failing) return
+    this.#failing = true
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#log(`${this.#path} cannot be written, and the loss of commits would go unnoticed: ${reason}`)
   }
 }
 

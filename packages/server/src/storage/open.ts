@@ -73,13 +73,13 @@ function openForReading(path: string): Storage {
 
 function openForWriting(path: string, options: OpenOptions): Storage {
   using cleanup = new DisposableStack()
-  const lastCommit = cleanup.use(new LastCommit(lastCommitPath(path)))
+  const { log = () => undefined } = options
+  const lastCommit = cleanup.use(new LastCommit(lastCommitPath(path), log))
   const checked = examine(path, lastCommit)
   const connection = cleanup.use(new Connection(path, { readOnly: false }))
   setUpConnection(connection)
   setUpWriter(connection)
   migrate(connection)
-  const { log = () => undefined } = options
   const check = options.checkInBackground === true && !checked ? checkInBackground : undefined
   const storage = sqliteStorage(connection, path, {
     readOnly: false,

@@ -259,8 +259,8 @@ export interface AdministrationWriter {
   createApiKey(key: ApiKey): Promise<void>
   /** False when there is no such key, or it was revoked before. */
   revokeApiKey(apiKeyId: string): Promise<boolean>
-  /** Receipts and heads that no answer carried; those already there are left as they are. */
-  recordReceipts(receipts: readonly Buffer[], heads: readonly ReceiptHeadRow[]): Promise<void>
+  /** Heads of chains; those already there are left as they are. */
+  recordHeads(heads: readonly ReceiptHeadRow[]): Promise<void>
   /** A lower one than the highest leaves it as it is. */
   recordHsmEpoch(epoch: number): Promise<void>
   /** SPKI, DER. Takes the place of the one before. */

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createDatabase, openDatabase, type Storage } from '../../src/storage/index.ts'
 import { Connection } from '../../src/storage/sqlite/connection.ts'
@@ -87,10 +88,7 @@ async function refusesToWrite(storage: Storage, full: unknown): Promise<void> {
   const { administration, joins } = storage
   const waiting = administration.listOrders('waiting', 10)
   const commits = [nextJoin(before), nextJoin(before)].map((join) => joins.commit([{ join }]))
-  const large = administration.recordReceipts(
-    Array.from({ length: 9000 }, () => newReceipt()),
-    [],
-  )
+  const large = joins.commit(Array.from({ length: 9000 }, () => ({ receipt: newReceipt() })))
   expect(await Promise.allSettled([...commits, large])).toEqual(
     Array.from({ length: 3 }, () => ({ status: 'rejected', reason: full })),
   )
@@ -113,6 +111,10 @@ test.each(DISKS)('%s: nothing is kept, and everything works again when there is 
     disk.fill()
     await refusesToWrite(storage, disk.full)
     expect(storage.failure).toEqual(disk.full)
+    // Longer than the guard waits: what it tries meanwhile fails as well.
+    await delay(5000)
+    expect(storage.failure).toEqual(disk.full)
+    expect(lines).toHaveLength(1)
     disk.free()
     expect((await joinOnce(storage)).last.joinNonce).toBe(2)
     await expect.poll(() => storage.failure, { timeout: 10_000 }).toBeUndefined()

@@ -7,6 +7,7 @@ import { createDatabase, openDatabase } from '../../src/storage/index.ts'
 import { startChild } from './children/start.ts'
 import { adopt, joinOnce, keySetOf, newDevice, temporaryDirectory } from './fixtures.ts'
 
+const OVERLAPPING_WRITES = fileURLToPath(new URL('children/overlapping-writes.ts', import.meta.url))
 const COMMIT_JOINS = fileURLToPath(new URL('children/commit-joins.ts', import.meta.url))
 
 async function madeDatabase(directory: string): Promise<string> {
@@ -80,5 +81,23 @@ describe('seen by strace', () => {
     expect(output.trim().split('\n')).toEqual(['ready', '1', 'disk_failed', 'disk_failed', 'disk_failed'])
     using storage = openDatabase(path)
     expect((await joinOnce(storage)).last.joinNonce).toBeGreaterThan(1)
+  })
+
+  test.each([
+    [
+      'fails',
+      ['-e', 'inject=fsync,fdatasync:error=EIO:when=2'],
+      ['durable', 'disk_failed', 'disk_failed', 'disk_failed'],
+    ],
+    ['succeeds', [], ['durable', 'durable', 'durable', 'durable']],
+  ])('what waits for the next sync shares the fate of the one before, which %s', async (_name, fault, outcomes) => {
+    using directory = temporaryDirectory()
+    const path = await madeDatabase(directory.path)
+    const traced = ['-f', '-P', `${path}-wal`, '-e', 'trace=fsync,fdatasync', ...fault, '-o', '/dev/null']
+    const output = execFileSync('strace', [...traced, process.execPath, OVERLAPPING_WRITES, path], {
+      encoding: 'utf8',
+      env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
+    })
+    expect(output.trim().split('\n')).toEqual(outcomes)
   })
 })

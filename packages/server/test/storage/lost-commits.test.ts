@@ -181,7 +181,7 @@ describe('the last commit', () => {
     const afterOrder = named()
     await joinOnce(storage)
     const afterJoin = named()
-    await storage.administration.recordReceipts([newReceipt(), newReceipt()], [])
+    await storage.joins.commit([{ receipt: newReceipt() }, { receipt: newReceipt() }])
     expect([afterJoin - afterOrder, named() - afterJoin]).toEqual([1, 2])
   })
 
@@ -211,8 +211,8 @@ describe('the last commit', () => {
     createDatabase(path)
     {
       using storage = openDatabase(path)
-      await storage.administration.recordReceipts([newReceipt(100_006), newReceipt(100_007)], [])
-      await storage.administration.recordReceipts([newReceipt(100_005), newReceipt(100_009)], [])
+      await storage.joins.commit([{ receipt: newReceipt(100_006) }, { receipt: newReceipt(100_007) }])
+      await storage.joins.commit([{ receipt: newReceipt(100_005) }, { receipt: newReceipt(100_009) }])
     }
     using storage = openDatabase(path)
     expect(storage.failure).toBeUndefined()

@@ -680,7 +680,7 @@ function singleValues(make: () => StorageUnderTest): void {
 
   test('receipts and heads that no answer carried are recorded once', async () => {
     using under = make()
-    const { administration } = under.storage
+    const { administration, joins } = under.storage
     const receipts = [newReceipt(), newReceipt()]
     const head: ReceiptHeadRow = {
       bootEpoch: 7,
@@ -690,10 +690,12 @@ function singleValues(make: () => StorageUnderTest): void {
       closing: false,
       signature: randomBytes(64),
     }
-    await administration.recordReceipts(receipts, [head])
-    await administration.recordReceipts(receipts, [head, { ...head, closing: true }])
+    for (const heads of [[head], [head, { ...head, closing: true }]]) {
+      await joins.commit(receipts.map((receipt) => ({ receipt })))
+      await administration.recordHeads(heads)
+    }
     expect(under.receipts()).toEqual(receipts)
     expect(under.heads()).toEqual(['7/2/40/0', '7/2/40/1'])
-    await expect(administration.recordReceipts([Buffer.from('none')], [])).rejects.toMatchObject({ name: 'HsmError' })
+    await expect(joins.commit([{ receipt: Buffer.from('none') }])).rejects.toMatchObject({ name: 'HsmError' })
   })
 }

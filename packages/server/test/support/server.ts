@@ -37,7 +37,10 @@ export async function startServer(hsm: TestHsm, options: TestServerOptions = {})
   const client = new HsmClient({
     socketPath: hsm.serverSocket,
     knownEpoch: () => storage.administration.hsmEpoch(),
-    onReceipts: ({ receipts, heads }) => storage.administration.recordReceipts(receipts, heads),
+    onReceipts: async ({ receipts, heads }) => {
+      await storage.joins.commit(receipts.map((receipt) => ({ receipt })))
+      await storage.administration.recordHeads(heads)
+    },
     onState: (state) => {
       if (state === 'ready' || state === 'rolled-back') void adopter.adoptWaiting()
     },

@@ -103,7 +103,7 @@ export class Connection implements Disposable {
     return row === undefined ? undefined : Object.values(row)[0]
   }
 
-  /** Runs `work` in one transaction; when this returns it is durable, when it throws nothing of it is kept. */
+  /** Runs `work` in one transaction; when it throws nothing of it is kept. DurableWrites makes durable what is committed. */
   transaction<T>(work: () => T): T {
     // IMMEDIATE: a transaction that reads first and writes later could otherwise fail in the middle.
     this.execute('BEGIN IMMEDIATE')

@@ -7,6 +7,7 @@ import { toStorageError } from './storage-error.ts'
 export type Transaction = <T>(work: () => T) => T
 
 interface Waiting {
+  /** Throws nothing. */
   readonly durable: () => void
   readonly failed: (error: unknown) => void
 }
@@ -24,6 +25,7 @@ export class DurableWrites implements Disposable {
   #waiting: Waiting[] = []
   #syncing = false
   #closed = false
+  #failure: StorageError | undefined
 
   /** `path` is the database's. `syncFailed` hears of a sync that failed: what the disk has is then not known any more, and nothing may be answered. */
   constructor(transaction: Transaction, path: string, syncFailed: (error: StorageError) => void) {
@@ -41,12 +43,17 @@ export class DurableWrites implements Disposable {
     }
   }
 
-  /** Runs `work` in a transaction at once; what it throws rejects, and then nothing of it is kept. */
-  write<T>(work: () => T): Promise<T> {
+  /**
+   * Runs `work` in a transaction at once; what it throws rejects, and then nothing of it is kept. `durable` is called
+   * when it is on the disk, in the order of the transactions; it must not throw.
+   */
+  write<T>(work: () => T, durable: () => void): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) throw this.#failure
       const result = this.#transaction(work)
       this.#waiting.push({
         durable: () => {
+          durable()
           resolve(result)
         },
         failed: reject,
@@ -83,13 +90,19 @@ export class DurableWrites implements Disposable {
   }
 
   #settle(waiting: readonly Waiting[], error: Error | undefined): void {
-    if (error === undefined) {
-      for (const { durable } of waiting) durable()
-      return
-    }
+    if (error !== undefined) this.#fail(waiting, error)
+    else for (const { durable } of waiting) durable()
+  }
+
+  /**
+   * What waits for the next sync fails too: the system tells of a failed write once, so that the next sync may succeed
+   * without what this one lost, and the log ends for SQLite where something is missing.
+   */
+  #fail(waiting: readonly Waiting[], error: Error): void {
     const failure = new StorageError('disk_failed', `the log cannot be synced: ${error.message}`, { cause: error })
+    this.#failure = failure
     this.#syncFailed(failure)
-    for (const { failed } of waiting) failed(failure)
+    for (const { failed } of [...waiting, ...this.#takeWaiting()]) failed(failure)
   }
 
   #takeWaiting(): Waiting[] {

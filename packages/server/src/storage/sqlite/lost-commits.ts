@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
+import type { ReceiptPlace } from '@mortise/hsm'
 import { StorageError } from '../ports.ts'
-import type { ReceiptKey } from '../receipt-key.ts'
 import type { Connection } from './connection.ts'
 import { ReceiptTable } from './receipts.ts'
 
@@ -24,7 +24,7 @@ export function refuseMissingLog(path: string): void {
  * has taken its place.
  * @throws StorageError database_log_missing, database_rolled_back
  */
-export function refuseLostCommits(connection: Connection, lastCommit: ReceiptKey, withLog: boolean): void {
+export function refuseLostCommits(connection: Connection, lastCommit: ReceiptPlace, withLog: boolean): void {
   if (new ReceiptTable(connection).has(lastCommit)) return
   const receipt = `receipt ${lastCommit.sequence} of worker ${lastCommit.worker} is not in the database`
   throw new StorageError(withLog ? 'database_rolled_back' : 'database_log_missing', receipt)

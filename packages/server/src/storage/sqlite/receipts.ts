@@ -1,6 +1,5 @@
-import { splitReceipts } from '@mortise/hsm'
+import { receiptPlace, type ReceiptPlace, splitReceipts } from '@mortise/hsm'
 import type { ReceiptHeadRow } from '../ports.ts'
-import { type ReceiptKey, receiptKey } from '../receipt-key.ts'
 import type { Connection, Statement } from './connection.ts'
 import { blob } from './row.ts'
 
@@ -8,13 +7,13 @@ import { blob } from './row.ts'
 const MAX_ROW_SPAN = 16_384
 
 /** A receipt with its place in the chains, read before a transaction begins so that a malformed one fails alone. */
-export interface KeyedReceipt extends ReceiptKey {
+export interface KeyedReceipt extends ReceiptPlace {
   readonly body: Buffer
 }
 
 /** @throws HsmError frame_malformed */
 export function keyedReceipt(body: Buffer): KeyedReceipt {
-  const { bootEpoch, worker, sequence } = receiptKey(body)
+  const { bootEpoch, worker, sequence } = receiptPlace(body)
   return { bootEpoch, worker, sequence, body }
 }
 
@@ -49,7 +48,7 @@ export class ReceiptTable {
     }
   }
 
-  has(receipt: ReceiptKey): boolean {
+  has(receipt: ReceiptPlace): boolean {
     // Nearly always in the first row that may have it.
     return this.#isAmong(receipt, 1) || this.#isAmong(receipt, MAX_ROW_SPAN)
   }
@@ -58,10 +57,10 @@ export class ReceiptTable {
     this.#insertHead.run(head.bootEpoch, head.worker, head.sequence, head.closing ? 1 : 0, head.hash, head.signature)
   }
 
-  #isAmong({ bootEpoch, worker, sequence }: ReceiptKey, rows: number): boolean {
+  #isAmong({ bootEpoch, worker, sequence }: ReceiptPlace, rows: number): boolean {
     return this.#around
       .all(bootEpoch, worker, sequence, rows)
-      .some((row) => splitReceipts(blob(row, 'bodies')).some((body) => receiptKey(body).sequence === sequence))
+      .some((row) => splitReceipts(blob(row, 'bodies')).some((body) => receiptPlace(body).sequence === sequence))
   }
 }
 

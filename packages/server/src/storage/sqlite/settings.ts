@@ -44,3 +44,10 @@ export function setUpWriter(connection: Connection): void {
     if (value !== expected) throw new StorageError('database_not_durable', `${setting} is ${String(value)}`)
   }
 }
+
+/** Writes a page as it is: what nothing is changed by, SQLite would not write at all. */
+export function rewriteFirstPage(connection: Connection): void {
+  connection.transaction(() => {
+    connection.execute(`PRAGMA user_version = ${Number(connection.pragma('user_version'))}`)
+  })
+}

@@ -1,3 +1,4 @@
+import type { ReceiptPlace } from '@mortise/hsm'
 import type { LastCommit } from '../last-commit.ts'
 import type {
   AdministrationReader,
@@ -8,7 +9,6 @@ import type {
   Storage,
   StorageError,
 } from '../ports.ts'
-import type { ReceiptKey } from '../receipt-key.ts'
 import { ApiKeyTable } from './api-keys.ts'
 import type { Connection } from './connection.ts'
 import { DurableWrites } from './durable-writes.ts'
@@ -21,6 +21,7 @@ import { MetaTable } from './meta.ts'
 import { OrderTable } from './orders.ts'
 import { PeerTable } from './peers.ts'
 import { keyedReceipt, ReceiptTable } from './receipts.ts'
+import { rewriteFirstPage } from './settings.ts'
 import { WriteGuard } from './write-guard.ts'
 
 interface Tables {
@@ -44,7 +45,7 @@ export interface StorageOptions {
 }
 
 /** Runs a transaction and resolves when it is durable; `newest` is the newest receipt in it. */
-type Write = <T>(work: () => T, newest?: ReceiptKey) => Promise<T>
+type Write = <T>(work: () => T, newest?: ReceiptPlace) => Promise<T>
 
 /** The ports over one connection, which is closed with them. */
 export function sqliteStorage(connection: Connection, path: string, options: StorageOptions): Storage {
@@ -52,10 +53,9 @@ export function sqliteStorage(connection: Connection, path: string, options: Sto
   const tables = makeTables(connection)
   const guard = new WriteGuard({
     log,
-    probe: () =>
-      connection.transaction(() => {
-        tables.meta.raiseHsmEpoch(0)
-      }),
+    probe: () => {
+      rewriteFirstPage(connection)
+    },
   })
   const writes = new DurableWrites(
     (work) => guard.write(() => connection.transaction(work)),
@@ -64,11 +64,10 @@ export function sqliteStorage(connection: Connection, path: string, options: Sto
       guard.refuseAll(error)
     },
   )
-  const write: Write = async (work, newest) => {
-    const result = await writes.write(work)
-    if (newest !== undefined) lastCommit?.write(newest)
-    return result
-  }
+  const write: Write = (work, newest) =>
+    writes.write(work, () => {
+      if (newest !== undefined) lastCommit?.write(newest)
+    })
   const commits = new GroupCommit((items) => write(() => writeItems(tables, items), items.at(-1)?.receipt))
   const walEraser = new WalEraser(connection)
   // A process that was killed may have left the envelope of a settled order in the log.
@@ -172,13 +171,10 @@ function administrationWriter(write: Write, tables: Tables, walEraser: WalEraser
         apiKeys.create(key)
       }),
     revokeApiKey: (apiKeyId) => write(() => apiKeys.revoke(apiKeyId)),
-    async recordReceipts(bodies, heads) {
-      const keyed = bodies.map(keyedReceipt)
-      await write(() => {
-        receipts.addReceipts(keyed)
+    recordHeads: (heads) =>
+      write(() => {
         for (const head of heads) receipts.addHead(head)
-      }, keyed.at(-1))
-    },
+      }),
     recordHsmEpoch: (epoch) =>
       write(() => {
         meta.raiseHsmEpoch(epoch)

@@ -1,1 +1,0 @@
-export { receiptPlace as receiptKey, type ReceiptPlace as ReceiptKey } from '@mortise/hsm'
