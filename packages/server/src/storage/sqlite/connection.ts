@@ -103,6 +103,15 @@ export class Connection implements Disposable {
     return row === undefined ? undefined : Object.values(row)[0]
   }
 
+  /**
+   * Moves pages of the write-ahead log into the database file. PASSIVE waits for nobody, TRUNCATE for readers, and then
+   * leaves an empty log. `complete` says whether all that was to be done was done.
+   */
+  checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): { complete: boolean; pages: number } {
+    const row = this.prepare(`PRAGMA wal_checkpoint(${mode})`).get() ?? {}
+    return { complete: row['busy'] === 0, pages: Number(row['log']) }
+  }
+
   /** Runs `work` in one transaction; when it throws nothing of it is kept. DurableWrites makes durable what is committed. */
   transaction<T>(work: () => T): T {
     // IMMEDIATE: a transaction that reads first and writes later could otherwise fail in the middle.

@@ -27,8 +27,7 @@ export class WalEraser implements Disposable {
 
   #tryErase(): boolean {
     try {
-      // The first column is 1 when it could not be done to the end.
-      return this.#connection.pragma('wal_checkpoint(TRUNCATE)') === 0
+      return this.#connection.checkpoint('TRUNCATE').complete
     } catch {
       // A full or failing disk: a write will meet it too, and say so to somebody who waits for an answer.
       return false

@@ -2,10 +2,10 @@ import { StorageError } from '../ports.ts'
 import type { Connection } from './connection.ts'
 
 /**
- * Pages (4096 bytes each) in the write-ahead log before a commit moves them into the database file. 4000 and 10000 gave
- * no lower p99 with 64 joins waiting on 100,000 devices and a longer worst stall (63 and 44 ms against 28).
+ * Pages (4096 bytes each) in the write-ahead log before a commit moves them into the database file by itself, while the
+ * event loop stands still: only when the thread that does it (checkpoints.ts) has not come to it, or is not there.
  */
-const WAL_AUTOCHECKPOINT_PAGES = 1000
+const WAL_AUTOCHECKPOINT_PAGES = 10_000
 
 /** Pages kept in memory, in KiB (a negative cache_size). */
 const CACHE_KIB = 32 * 1024

@@ -10,6 +10,7 @@ import type {
   StorageError,
 } from '../ports.ts'
 import { ApiKeyTable } from './api-keys.ts'
+import { Checkpoints } from './checkpoints.ts'
 import type { Connection } from './connection.ts'
 import { DurableWrites } from './durable-writes.ts'
 import { DeviceReader, DeviceWriter } from './devices.ts'
@@ -57,8 +58,13 @@ export function sqliteStorage(connection: Connection, path: string, options: Sto
       rewriteFirstPage(connection)
     },
   })
+  const checkpoints = new Checkpoints(path, { finish: () => void connection.checkpoint('PASSIVE'), log })
   const writes = new DurableWrites(
-    (work) => guard.write(() => connection.transaction(work)),
+    (work) => {
+      const result = guard.write(() => connection.transaction(work))
+      checkpoints.committed()
+      return result
+    },
     path,
     (error) => {
       guard.refuseAll(error)
@@ -90,6 +96,7 @@ export function sqliteStorage(connection: Connection, path: string, options: Sto
       writes[Symbol.dispose]()
       guard[Symbol.dispose]()
       walEraser[Symbol.dispose]()
+      checkpoints[Symbol.dispose]()
       connection[Symbol.dispose]()
       lastCommit?.[Symbol.dispose]()
     },
