@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type BackendInterfacesClient, createClient } from '@mortise/backend-interfaces'
 import { bytesToHex, parseNetId } from '@mortise/lorawan'
 import { Crowd, footprint } from './connections/crowd.ts'
+import { HandshakeFlood } from './connections/handshake-flood.ts'
 import { holdIdleConnections } from './connections/hold-idle.ts'
 import { serveWithDescriptors } from './connections/limited-server.ts'
 import { Installation, type ServerProcess } from './support/installation.ts'
@@ -55,6 +56,10 @@ async function joinReq({ device }: TestDevice, senderId: string = NET_ID): Promi
     ...{ MACVersion: '1.0.4', PHYPayload: bytesToHex(await device.joinRequest()), DevEUI: device.identity.devEui },
     ...{ DevAddr: '26000001', DLSettings: '00', RxDelay: 1 },
   })
+}
+
+function withDevAddr(body: string, devAddr: string): string {
+  return JSON.stringify({ ...(JSON.parse(body) as object), DevAddr: devAddr })
 }
 
 /** The value of one line of /metrics; 0 where there is none yet. */
@@ -125,6 +130,22 @@ describe('a server that may open few files', () => {
     expect(server.ended).toBe(false)
   })
 
+  test('keeps connections for others while handshakes hang from two addresses, on both listeners', async () => {
+    await using server = await serveWithDescriptors(installation, FEW_DESCRIPTORS)
+    const most = Number(/at most (\d+) Backend Interfaces connections/.exec(server.output)?.[1])
+    const addresses = ['127.0.0.20', '127.0.0.21']
+    using flood = new HandshakeFlood(server.biUrl, addresses, most)
+    using apiFlood = new HandshakeFlood(server.apiUrl, addresses, most / 4)
+    await expect.poll(() => metric(server, REFUSED_HANDSHAKES), SOON).toBeGreaterThan(most)
+    for (let i = 0; i < 10; i++) {
+      await using fresh = networkServer(server, network)
+      await joinDevice(fresh, device.device)
+      expect(Math.min(flood.open, apiFlood.open)).toBeGreaterThan(0)
+      expect(await metric(server, 'mortise_connections')).toBeLessThan(most / 2)
+    }
+    expect(server.ended).toBe(false)
+  })
+
   test('keeps connections for others while one peer asks on all that it has and nothing is answered', async () => {
     await using server = await serveWithDescriptors(installation, FEW_DESCRIPTORS)
     const body = await joinReq(device)
@@ -170,8 +191,9 @@ describe('a peer that floods', () => {
     const { answers } = await flood
     expect(results).toEqual(Array(20).fill('Success'))
     expect(Object.keys(answers).sort()).toEqual(['Other', 'Success'])
-    // A used DevNonce would be JoinReqFailed.
-    expect(resultOf(await flooding.post(refused))).toBe('Success')
+    // Another DevAddr makes it another request: with a DevNonce that was used it would be refused, as it is afterwards.
+    expect(resultOf(await flooding.post(withDevAddr(refused, '26000002')))).toBe('Success')
+    expect(resultOf(await flooding.post(withDevAddr(refused, '26000003')))).toBe('JoinReqFailed')
     expect(await metric(server, 'mortise_answers_total{message_type="JoinReq",result="Other"}')).toBe(
       answers['Other']! + 1,
     )
@@ -202,6 +224,7 @@ describe('a server that is told to stop', () => {
 })
 
 const IN_FLIGHT = 'mortise_messages_in_flight'
+const REFUSED_HANDSHAKES = 'mortise_overload_total{what="connection",reason="handshakes"}'
 const OVER_SHARE = 'mortise_overload_total{what="message",reason="share"}'
 
 /**

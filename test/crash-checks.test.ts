@@ -27,9 +27,10 @@ import {
 } from '@mortise/lorawan'
 import { createBlockCipher } from '@mortise/lorawan/node-aes'
 import type { DatabaseContent } from './crash/database.ts'
-import { checkOrders, checkStates } from './crash/final-checks.ts'
+import { checkOrders, checkRefusedOrders, checkStates } from './crash/final-checks.ts'
 import { FleetDevice } from './crash/fleet.ts'
 import { newJoinRequest } from './crash/join-request.ts'
+import { Load } from './crash/load.ts'
 import { Model } from './crash/model.ts'
 import { comparableText, openJoinAns } from './crash/open-answer.ts'
 import { Random } from './crash/random.ts'
@@ -244,5 +245,46 @@ describe('the check of the database reports', () => {
   test('no refusal of an order that came too late', () => {
     const late = { ...adopted, orderId: 2, state: 'refused', code: 'order_version_mismatch' }
     expect(kindsOf({ ...right, orders: [adopted, late] })).toEqual([])
+  })
+})
+
+describe('orders that were refused at once', () => {
+  test.each<[string, ViolationKind[]]>([
+    ['order_version_mismatch', []],
+    ['internal', ['order_refused']],
+    ['device_unknown', ['order_refused']],
+  ])('%s: %j', (code, kinds) => {
+    const model = new Model()
+    checkRefusedOrders(new Map([[code, 3]]), model.report)
+    expect(model.violations.map(({ kind }) => kind)).toEqual(kinds)
+  })
+})
+
+describe('asking again for what was acknowledged reports', () => {
+  /** One device with one join that was answered; a server that decides nothing about what is asked so many times more. */
+  async function verified(undecided: { joins: number; appSKeys: number }): Promise<ViolationKind[]> {
+    const model = new Model()
+    const keySet = model.addKeySet(IDENTITY.devEui, 'random')
+    const device = new FleetDevice(IDENTITY, { appKey: Buffer.alloc(16, 7) }, keySet)
+    const request = await newJoinRequest(device, [NET_ID], new Random(1))
+    const session = { joinNonce: 1, sessionKeyId: '0a', appSKey: '0b', comparable: '' }
+    model.succeeded(keySet, keySet.sending(request.digest, request.devNonce), session)
+    const left = { ...undecided }
+    const ask = {
+      model,
+      join: () => Promise.resolve(left.joins-- > 0 ? ('undecided' as const) : ('success' as const)),
+      appSKey: () => Promise.resolve(left.appSKeys-- <= 0),
+    }
+    const load = new Load({ fleet: [device], networks: [NET_ID], ask, random: new Random(2), decidedWithinMs: 200 })
+    await load.verify([device], 1)
+    return model.violations.map(({ kind }) => kind)
+  }
+
+  test.each<[string, { joins: number; appSKeys: number }, ViolationKind[]]>([
+    ['nothing when it is answered at last', { joins: 2, appSKeys: 2 }, []],
+    ['a join that is never answered again', { joins: Infinity, appSKeys: 0 }, ['never_answered_again']],
+    ['an AppSKey that is refused for ever', { joins: 0, appSKeys: Infinity }, ['never_answered_again']],
+  ])('%s', async (_name, undecided, kinds) => {
+    expect(await verified(undecided)).toEqual(kinds)
   })
 })

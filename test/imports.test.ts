@@ -26,10 +26,15 @@ const RESERVED: readonly { readonly module: RegExp; readonly only: RegExp }[] = 
   { module: /^@peculiar\/x509$|^reflect-metadata$/, only: /^cli\/src\/certificates\.ts$/ },
 ]
 
+/** What only processes of the trust boundary may hold: its package gives away no value of these. */
+const CUSTODY =
+  /^\.\/(custody|token|soft|pkcs11|store|worker|ceremony)\/|^\.\/supervisor\/(?!serve\.ts$)|^\.\/bench\/(?!asked-process\.ts$)/
+
 interface Import {
   /** Path below `packages/`. */
   readonly file: string
   readonly module: string
+  readonly typeOnly?: boolean
 }
 
 function sources(directory: string): string[] {
@@ -46,15 +51,18 @@ function importsOf(file: string): Import[] {
   return Array.from(matches, (match) => ({
     file: relative(PACKAGES, file).split(sep).join('/'),
     module: match[1] ?? match[2] ?? match[3] ?? '',
+    typeOnly: /^\s*(import|export) type\b/.test(match[0]),
   }))
 }
 
 /** The rules, as a function of one import: what is wrong with it, or undefined. */
-function objection({ file, module }: Import): string | undefined {
+function objection({ file, module, typeOnly = false }: Import): string | undefined {
   const [workspace = '', folder] = file.split('/')
   const own = /^@mortise\/([^/]+)/.exec(module)?.[1]
   if (own !== undefined && folder === 'src' && !(WORKSPACES[workspace] ?? []).includes(own)) return 'workspace order'
   if (module.startsWith('.') && resolve(file, module).split('/')[0] !== workspace) return 'path into another workspace'
+  if (own === 'hsm' && module !== '@mortise/hsm') return 'the trust boundary has one door'
+  if (file === 'hsm/src/index.ts' && !typeOnly && CUSTODY.test(module)) return 'custody stays inside'
   if (RESERVED.some((rule) => rule.module.test(module) && folder === 'src' && !rule.only.test(file)))
     return 'reserved package'
   if (workspace === 'server' && folder === 'src' && module.startsWith('.'))
@@ -62,7 +70,7 @@ function objection({ file, module }: Import): string | undefined {
   return undefined
 }
 
-/** A room of the server imports another room through its index only; only main.ts goes everywhere. */
+/** A room of the server imports another through its index only; main.ts, and what lies beside it, goes everywhere. */
 function roomObjection(file: string, target: string): string | undefined {
   const from = roomOf(file)
   const to = roomOf(target)
@@ -103,8 +111,30 @@ describe('imports', () => {
     ['server/src/join/answer-join.ts', '../storage/index.ts', undefined],
     ['server/src/join/answer-join.ts', './errors.ts', undefined],
     ['hsm/src/pkcs11/library.ts', 'koffi', undefined],
+    ['server/src/main.ts', '@mortise/hsm', undefined],
+    ['server/src/main.ts', '@mortise/hsm/workbench', 'the trust boundary has one door'],
+    ['cli/src/bench/hsm-alone.ts', '@mortise/hsm/src/bench/open-hsm.ts', 'the trust boundary has one door'],
+    ['cli/test/bench.test.ts', '@mortise/hsm/custody', 'the trust boundary has one door'],
+    ['hsm/src/index.ts', './custody/answer-join.ts', 'custody stays inside'],
+    ['hsm/src/index.ts', './supervisor/sealed-store.ts', 'custody stays inside'],
+    ['hsm/src/index.ts', './supervisor/serve.ts', undefined],
+    ['hsm/src/index.ts', './bench/open-hsm.ts', 'custody stays inside'],
+    ['hsm/src/index.ts', './bench/asked-process.ts', undefined],
   ])('the rules see %s -> %s', (file, module, expected) => {
     expect(objection({ file, module })).toBe(expected)
+  })
+
+  test('types alone may leave the trust boundary', () => {
+    const file = 'hsm/src/index.ts'
+    const ofIndex = all.filter((one) => one.file === file)
+    expect(ofIndex).toContainEqual({ file, module: './ceremony/create-hsm.ts', typeOnly: true })
+    expect(ofIndex).toContainEqual({ file, module: './errors.ts', typeOnly: false })
+    expect(objection({ file, module: './custody/custody.ts', typeOnly: true })).toBe(undefined)
+  })
+
+  test('nothing but its index can be imported from the trust boundary', () => {
+    const manifest = JSON.parse(readFileSync(join(PACKAGES, 'hsm', 'package.json'), 'utf8')) as { exports: unknown }
+    expect(manifest.exports).toEqual({ '.': './src/index.ts' })
   })
 
   test.each(['lorawan'])('%s has no runtime dependency', (workspace) => {

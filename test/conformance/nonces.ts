@@ -76,6 +76,7 @@ function seededState(macVersion: MacVersion, joinNonce: number, usedDevNonces: r
   return {
     lastJoinNonce: joinNonce,
     devNonces: history(macVersion, usedDevNonces),
+    nextRjCount1: 0,
     last: {
       requestDigest: Buffer.alloc(16),
       devNonce: 0,

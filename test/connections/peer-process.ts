@@ -5,8 +5,8 @@ import { type WireAnswer, WireConnection, type WireTarget } from './wire-connect
 
 /** A process that plays a network server with many connections; told what to do over the channel of its parent. */
 
-/** Handshakes at a time: a server that is overrun refuses them. */
-const HANDSHAKES = 32
+/** Handshakes at a time: a server that is overrun refuses them, and one that may open few files has places for few. */
+const HANDSHAKES = 16
 
 let target: WireTarget | undefined
 let connections: WireConnection[] = []

@@ -68,7 +68,7 @@ export class Ask {
     }
   }
 
-  /** Asks for the AppSKey of an acknowledged session. False when there was no answer. */
+  /** Asks for the AppSKey of an acknowledged session. False when there was no answer, or one that decides nothing. */
   async appSKey(device: FleetDevice, session: JoinSuccess): Promise<boolean> {
     const { service, model, keks } = this.#options
     const { devEui, joinEui } = device.identity

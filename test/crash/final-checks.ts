@@ -31,6 +31,12 @@ export function checkStates(
   }
 }
 
+/** What operators were told at once. Nothing but the reasons above: a defect of the server is no reason to go on. */
+export function checkRefusedOrders(refused: ReadonlyMap<string, number>, report: Report): void {
+  for (const [code, count] of refused)
+    if (!EXPLAINED_REFUSALS.has(code)) report('order_refused', `${count} orders were refused: ${code}`)
+}
+
 /** Every order that was acknowledged is settled, and what the last ones said is so. */
 export function checkOrders(content: DatabaseContent, acknowledged: readonly number[], report: Report): void {
   const byId = new Map(content.orders.map((order) => [order.orderId, order]))

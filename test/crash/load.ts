@@ -12,7 +12,7 @@ const LANES = 16
 const HOT_DEVICES = 6
 const HOT = 0.25
 const RETRY_MS = 50
-const DECISION_TIMEOUT_MS = 30_000
+const DECIDED_WITHIN_MS = 30_000
 
 /** What the lanes do, and how often. */
 const ACTIONS = { join: 50, twice: 12, twin: 6, hasty: 6, last: 8, old: 6, changed: 5, appSKey: 7 } as const
@@ -21,8 +21,10 @@ type Action = keyof typeof ACTIONS
 export interface LoadOptions {
   readonly fleet: readonly FleetDevice[]
   readonly networks: readonly NetId[]
-  readonly ask: Ask
+  readonly ask: Pick<Ask, 'join' | 'appSKey' | 'model'>
   readonly random: Random
+  /** How long a request is made again that gets no decision; half a minute unless told otherwise. */
+  readonly decidedWithinMs?: number
 }
 
 /** Devices that join, and network servers that repeat, mix up and forget, for as long as they are let. */
@@ -57,7 +59,7 @@ export class Load {
     this.#due.push(...devices)
   }
 
-  /** Sends the undecided requests of the devices again until there is a decision. */
+  /** Sends the undecided requests of the devices again until there is a decision; what has none is the model's to report. */
   async settle(devices: readonly FleetDevice[]): Promise<void> {
     await inLanes(devices, async (device) => {
       const undecided = new Set(device.keySet.undecided.map(({ digest }) => digest))
@@ -66,14 +68,19 @@ export class Load {
     })
   }
 
-  /** The last join of each device once more, and the AppSKeys of its sessions: nothing acknowledged may be gone. */
+  /**
+   * The last join of each device once more, and the AppSKeys of its sessions: nothing acknowledged may be gone. To the
+   * model all of them are decided, so that one that is not answered any more has to be reported here.
+   */
   async verify(devices: readonly FleetDevice[], sessionsEach: number): Promise<void> {
     const { ask } = this.#options
     await inLanes(devices, async (device) => {
       const last = device.lastAccepted
-      if (last !== undefined) await this.#untilDecided(device, last)
+      if (last !== undefined && !(await this.#untilDecided(device, last)))
+        ask.model.report('never_answered_again', `${device.keySet.name} DevNonce ${last.devNonce}`)
       for (const session of device.keySet.keptSessions(SESSIONS_KEPT).slice(0, sessionsEach))
-        await until(async () => ask.appSKey(device, session))
+        if (!(await this.#until(() => ask.appSKey(device, session))))
+          ask.model.report('never_answered_again', `${device.keySet.name} AppSKey of JoinNonce ${session.joinNonce}`)
     })
   }
 
@@ -125,8 +132,19 @@ export class Load {
       if (decisions[index] === 'undecided' && random.chance(0.8)) await ask.join(device, request)
   }
 
-  async #untilDecided(device: FleetDevice, request: JoinRequest): Promise<void> {
-    await until(async () => (await this.#options.ask.join(device, request)) !== 'undecided')
+  #untilDecided(device: FleetDevice, request: JoinRequest): Promise<boolean> {
+    return this.#until(async () => (await this.#options.ask.join(device, request)) !== 'undecided')
+  }
+
+  /** Tries again for a while. False when it gave up. */
+  async #until(done: () => Promise<boolean>): Promise<boolean> {
+    const { decidedWithinMs = DECIDED_WITHIN_MS } = this.#options
+    const deadline = performance.now() + decidedWithinMs
+    while (!(await done())) {
+      if (performance.now() > deadline) return false
+      await delay(RETRY_MS)
+    }
+    return true
   }
 }
 
@@ -137,10 +155,4 @@ async function inLanes(devices: readonly FleetDevice[], work: (device: FleetDevi
     for (let device = left.shift(); device !== undefined; device = left.shift()) await work(device)
   }
   await Promise.all(Array.from({ length: LANES }, lane))
-}
-
-/** Gives up after a while: what is undecided then is the model's to report. */
-async function until(done: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + DECISION_TIMEOUT_MS
-  while (!(await done()) && performance.now() < deadline) await delay(RETRY_MS)
 }

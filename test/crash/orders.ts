@@ -25,8 +25,8 @@ export class Orders {
   readonly #options: OrdersOptions
   /** Ids of the orders that the server said it had. */
   readonly acknowledged: number[] = []
-  /** Orders that were refused at once, by code. */
-  readonly refused: string[] = []
+  /** How many orders were refused at once, by code. */
+  readonly refused = new Map<string, number>()
   submitted = 0
   #busy = false
   #all: Promise<unknown> = Promise.resolve()
@@ -84,7 +84,7 @@ export class Orders {
         : this.#setDevice(desk, administration))
       this.acknowledged.push(orderId)
     } catch (error) {
-      if (error instanceof AdministrationError) this.refused.push(error.code)
+      if (error instanceof AdministrationError) this.refused.set(error.code, (this.refused.get(error.code) ?? 0) + 1)
       else if (!isUnreachable(error)) throw error
       // The server was killed: the order may have been stored or not.
     }

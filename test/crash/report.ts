@@ -13,7 +13,13 @@ export interface CrashReport {
   readonly devices: number
   readonly counts: Counts
   readonly recovery: Pick<Recovery, 'kills' | 'timesMs' | 'allKills'>
-  readonly orders: { readonly submitted: number; readonly acknowledged: number; readonly stored: number }
+  readonly orders: {
+    readonly submitted: number
+    readonly acknowledged: number
+    /** Refused at once, by code. */
+    readonly refused: ReadonlyMap<string, number>
+    readonly stored: number
+  }
   readonly chains: ChainSummary
   /** How often SoftHSM2 was killed while its token had nothing in it. */
   readonly tokensRestored: number
@@ -53,6 +59,7 @@ export function reportText(report: CrashReport): string {
       ['… without closing head after a crash of the HSM process', chains.open],
       ['tokens that SoftHSM2 left empty, put back', report.tokensRestored],
     ]),
+    ...[...orders.refused].map(([code, count]) => `orders refused at once: ${count} x ${code}`),
     ...[...counts.undecidedBy].map(([reason, count]) => `undecided: ${count} x ${reason}`),
     '',
     `violations: ${report.violationCount}`,

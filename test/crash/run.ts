@@ -8,7 +8,7 @@ import { type Backend, Installation } from '../support/installation.ts'
 import { addPeer, AS_ID, setKek } from '../support/parties.ts'
 import { Ask } from './ask.ts'
 import { type DatabaseContent, readDatabase } from './database.ts'
-import { checkOrders, checkStates } from './final-checks.ts'
+import { checkOrders, checkRefusedOrders, checkStates } from './final-checks.ts'
 import { deviceFile, type FleetDevice, makeFleet } from './fleet.ts'
 import { Killer } from './killer.ts'
 import { Load } from './load.ts'
@@ -81,6 +81,7 @@ export async function runCrashes(options: CrashOptions): Promise<CrashReport> {
     orders: {
       submitted: orders.submitted,
       acknowledged: orders.acknowledged.length,
+      refused: orders.refused,
       stored: content.orders.length,
     },
     tokensRestored: guard.restored,
@@ -136,6 +137,7 @@ function checkDatabase(
   const content = readDatabase(dataDirectory(installation.data).database, devEuis, Buffer.from(hsm.hsmId, 'hex'))
   if (content.integrity !== 'ok') model.report('database_damaged', content.integrity)
   checkStates(content, model.keySets, SESSIONS_KEPT, model.report)
+  checkRefusedOrders(orders.refused, model.report)
   checkOrders(content, orders.acknowledged, model.report)
   const { receipts, heads } = content
   const receiptPublicKey = Buffer.from(hsm.receiptPublicKey, 'base64')

@@ -11,10 +11,13 @@
  * - `answered_after_refusal`: a request was called a replay, and accepted when it came again.
  * - `unexpected_refusal`: an answer that no crash explains.
  * - `never_decided`: a request that got no decision when everything ran again.
+ * - `never_answered_again`: an acknowledged join, or the AppSKey of an acknowledged session, that was asked for again and
+ *   again and neither given nor refused for good.
  * - `session_lost`, `app_s_key_changed`: an acknowledged session that AppSKeyReq does not find, or another key.
  * - `device_disagrees`: the device does not take its join-accept, or derives other keys.
  * - `server_ended`: a server that ended by itself.
  * - `state_differs`: the database knows another last JoinNonce than the answers.
+ * - `order_refused`: an order that was refused at once, for a reason that no crash explains.
  * - `order_lost`: an acknowledged order that is neither adopted nor refused, or whose effect is not there.
  * - `receipt_missing`, `receipt_gap`, `receipt_forked`, `receipt_link_broken`, `receipt_head_wrong`,
  *   `receipt_chain_open`: the chains of receipts do not hold what they promise.
@@ -30,11 +33,13 @@ export type ViolationKind =
   | 'answered_after_refusal'
   | 'unexpected_refusal'
   | 'never_decided'
+  | 'never_answered_again'
   | 'session_lost'
   | 'app_s_key_changed'
   | 'device_disagrees'
   | 'server_ended'
   | 'state_differs'
+  | 'order_refused'
   | 'order_lost'
   | 'receipt_missing'
   | 'receipt_gap'

@@ -42,6 +42,7 @@ export const HSM_ERROR_CODES = [
   'busy',
   'order_record_mismatch',
   'order_sequence_gap',
+  'rejoin_unsupported',
 ] as const
 
 export type HsmErrorCode = (typeof HSM_ERROR_CODES)[number]

@@ -2,6 +2,7 @@ export * from './errors.ts'
 export * from './secret-file.ts'
 export type { ReleaseAppSKeyCommand, ReleasedAppSKey } from './contract/app-s-key.ts'
 export type { JoinAnswer, JoinCommand, VerifyJoinRequestCommand } from './contract/join.ts'
+export { decodeJoinAnswer, encodeJoinCommand } from './contract/join.ts'
 export type { AppliedOrder, ApplyOrderCommand, OrderSignature, RecordChange } from './contract/order.ts'
 export type { Welcome } from './contract/session.ts'
 export * from './records/device-record.ts'
@@ -23,3 +24,9 @@ export type { SupervisorStatus } from './supervisor/supervisor.ts'
 /** Entry files of the processes of the trust boundary, for whoever starts them. */
 export const HSM_SUPERVISOR_MAIN = new URL('./supervisor/main.ts', import.meta.url)
 export const HSM_CEREMONY_MAIN = new URL('./ceremony/main.ts', import.meta.url)
+/** Of those that a benchmark needs beside them; the last is a supervisor. */
+export const HSM_BENCH_FILL_MAIN = new URL('./bench/fill-main.ts', import.meta.url)
+export const HSM_BENCH_ALONE_MAIN = new URL('./bench/alone-main.ts', import.meta.url)
+export const HSM_BENCH_PROFILED_MAIN = new URL('./bench/profiled-main.ts', import.meta.url)
+export { AskedProcess } from './bench/asked-process.ts'
+export type { AloneDialogue, FillDialogue } from './bench/dialogue.ts'

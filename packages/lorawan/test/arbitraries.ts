@@ -9,6 +9,7 @@ import {
   type JoinRequest,
   joinEuiFromBytes,
   netIdFromBytes,
+  type RejoinRequest,
 } from '../src/index.ts'
 
 export function bytes(size: number): fc.Arbitrary<Uint8Array> {
@@ -27,6 +28,11 @@ export const uint32 = fc.nat(0xffffffff)
 export const direction = fc.constantFrom('up' as const, 'down' as const)
 
 export const joinRequest: fc.Arbitrary<JoinRequest> = fc.record({ joinEui, devEui, devNonce: uint16, mic: bytes(4) })
+
+export const rejoinRequest: fc.Arbitrary<RejoinRequest> = fc.oneof(
+  fc.record({ rejoinType: fc.constantFrom(0 as const, 2 as const), netId, devEui, rjCount0: uint16, mic: bytes(4) }),
+  fc.record({ rejoinType: fc.constant(1 as const), joinEui, devEui, rjCount1: uint16, mic: bytes(4) }),
+)
 
 export const joinAccept: fc.Arbitrary<JoinAccept> = fc.record(
   { joinNonce: uint24, netId, devAddr, dlSettings: uint8, rxDelay: fc.nat(15), cfList: bytes(16) },

@@ -23,6 +23,7 @@ import {
   parseDevEui,
   parseJoinEui,
   parseNetId,
+  rejoinRequestMicMessage,
   sessionKeyBlock10,
   sessionKeyBlock11,
 } from '../src/index.ts'
@@ -131,10 +132,10 @@ const RUN: Readonly<Record<string, Run>> = {
     const phyPayload = Uint8Array.of(...inputs.bytes('phyPayloadWithoutMic'), 0, 0, 0, 0)
     return { mic: bytesToHex(computeMic(inputs.cipher('key'), joinRequestMicMessage(phyPayload))) }
   },
-  // The message is the frame without MIC, as it is; this package has no rejoin codec.
-  rejoinRequestMic: (inputs) => ({
-    mic: bytesToHex(computeMic(inputs.cipher('key'), inputs.bytes('phyPayloadWithoutMic'))),
-  }),
+  rejoinRequestMic: (inputs) => {
+    const phyPayload = Uint8Array.of(...inputs.bytes('phyPayloadWithoutMic'), 0, 0, 0, 0)
+    return { mic: bytesToHex(computeMic(inputs.cipher('key'), rejoinRequestMicMessage(phyPayload))) }
+  },
   joinAcceptMic10: (inputs) => ({
     mic: bytesToHex(computeMic(inputs.cipher('key'), joinAcceptMicMessage10(inputs.bytes('mhdrAndMacPayload')))),
   }),

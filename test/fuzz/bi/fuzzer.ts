@@ -1,6 +1,6 @@
 import { CaseFailure, type Fuzzer } from '../campaign.ts'
 import { OracleFailure, demand } from '../failure.ts'
-import type { Watched } from '../health.ts'
+import type { Watched, WatchedProcess } from '../health.ts'
 import { joinRequest } from '../lorawan.ts'
 import { Random } from '../random.ts'
 import { SecretScanner } from '../secret-scanner.ts'
@@ -103,10 +103,10 @@ export class BiFuzzer implements Fuzzer {
     const { pid, ended, output } = this.#world.server
     demand(!ended, 'process_ended', `the server: ${output.slice(-500)}`)
     const { supervisor, workers } = trustBoundaryOf(pid)
-    return new Map([
-      ['server', pid],
-      ['supervisor', supervisor.pid],
-      ...workers.map((worker, index) => [`worker ${index + 1}`, worker.pid] as const),
+    return new Map<string, WatchedProcess>([
+      ['server', { pid, kind: 'server' }],
+      ['supervisor', { pid: supervisor.pid, kind: 'supervisor' }],
+      ...workers.map((worker, index) => [`worker ${index + 1}`, { pid: worker.pid, kind: 'worker' }] as const),
     ])
   }
 

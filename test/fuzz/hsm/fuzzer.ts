@@ -1,6 +1,6 @@
 import { CaseFailure, type Fuzzer } from '../campaign.ts'
 import { demand, OracleFailure } from '../failure.ts'
-import type { Watched } from '../health.ts'
+import type { Watched, WatchedProcess } from '../health.ts'
 import { FRAME } from '../../../packages/hsm/src/contract/frames.ts'
 import { Random } from '../random.ts'
 import { SecretScanner } from '../secret-scanner.ts'
@@ -94,10 +94,11 @@ export class HsmFuzzer implements Fuzzer {
   watched(): Watched {
     const { processes, sealed } = this.#world
     const workers = processes.workerPids().sort((one, other) => one - other)
-    return new Map([
-      ['supervisor', processes.pid],
-      ...workers.map((pid, index) => [`worker ${index + 1}`, pid] as const),
-      ['sealed supervisor', sealed.pid],
+    const kind = this.target === 'hsm' ? 'worker' : 'SoftHSM2 worker'
+    return new Map<string, WatchedProcess>([
+      ['supervisor', { pid: processes.pid, kind: 'supervisor' }],
+      ...workers.map((pid, index) => [`worker ${index + 1}`, { pid, kind }] as const),
+      ['sealed supervisor', { pid: sealed.pid, kind: 'supervisor' }],
     ])
   }
 

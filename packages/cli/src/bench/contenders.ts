@@ -1,5 +1,5 @@
 import { FloorProcess } from './floor-process.ts'
-import { HsmAloneProcesses } from './hsm-alone-processes.ts'
+import { HsmAlone } from './hsm-alone.ts'
 import type { BenchInstallation } from './installation.ts'
 import type { JoinBenchOptions, Row } from './join-options.ts'
 import { LoadProcess } from './load-process.ts'
@@ -67,6 +67,8 @@ async function startProduct({ options, stack, layouts }: Arena, installation: Be
 async function startSoftHsm2(arena: Arena, installation: BenchInstallation): Promise<Contender[]> {
   const { options, layouts, stack } = arena
   const contenders: Contender[] = []
+  // Before the product opens it. An HSM is open once: what is measured alone has a directory of its own.
+  const copied = options.rows.includes('d') ? installation.copy(`${installation.root}-alone`) : undefined
   const product = await startProduct(arena, installation)
   const workers = product.groups.find(({ role }) => role === WORKER)?.pids().length ?? 1
   if (options.rows.includes('c')) {
@@ -74,8 +76,8 @@ async function startSoftHsm2(arena: Arena, installation: BenchInstallation): Pro
     if (layouts !== undefined)
       contenders.push({ ...product, layout: layouts.workerAlone, row: 'c1', title: 'SoftHSM2, worker on its own core' })
   }
-  if (options.rows.includes('d')) {
-    const alone = stack.use(new HsmAloneProcesses(installation, workers))
+  if (copied !== undefined) {
+    const alone = stack.use(await HsmAlone.start(copied, workers))
     const groups = [{ role: WORKER, pids: () => alone.pids }]
     const settings = { ...KEPT_ALIVE, paced: false, layout: layouts?.workerAlone ?? FREE }
     contenders.push({ ...settings, drive: alone, groups, row: 'd', title: 'SoftHSM2 alone' })

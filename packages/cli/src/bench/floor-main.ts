@@ -1,11 +1,13 @@
 /**
- * The floor of every figure, as a process: a bare HTTPS server with the same certificates, which parses the same request
- * and answers a JoinAns of the same size that never changes. `node floor-main.ts --cert FILE --key FILE --version 1.0.4`
- * prints its port.
+ * The floor of every figure, as a process: a bare HTTPS server with the same certificates and TLS options as the product,
+ * which parses the same request and answers a JoinAns of the same size that never changes.
+ * `node floor-main.ts --cert FILE --key FILE --tls OPTIONS --version 1.0.4` prints its port. OPTIONS are those of the
+ * product as JSON: to import them here would load the whole product, and count as memory of the floor.
  */
 import { createServer } from 'node:https'
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import { parseArgs } from 'node:util'
 import { encodeJoinAns, type NetworkSessionKeys } from '@mortise/backend-interfaces'
 import { is11, parseMacVersion } from '@mortise/lorawan'
@@ -16,7 +18,7 @@ const KEEP_ALIVE_MS = 90_000
 
 process.title = 'mortise bench floor'
 const { values } = parseArgs({
-  options: { cert: { type: 'string' }, key: { type: 'string' }, version: { type: 'string' } },
+  options: { cert: { type: 'string' }, key: { type: 'string' }, tls: { type: 'string' }, version: { type: 'string' } },
 })
 
 /** Sizes are those of a real answer; the bytes do not matter. */
@@ -37,7 +39,8 @@ function constantAnswer(version: string): Buffer {
 }
 
 const answer = constantAnswer(values.version ?? '')
-const tls = { cert: readFileSync(values.cert ?? ''), key: readFileSync(values.key ?? '') }
+const tlsOptions = JSON.parse(values.tls ?? '') as TlsOptions
+const tls = { ...tlsOptions, cert: readFileSync(values.cert ?? ''), key: readFileSync(values.key ?? '') }
 const server = createServer(
   { ...tls, requestCert: true, rejectUnauthorized: false, keepAliveTimeout: KEEP_ALIVE_MS },
   (request, response) => {

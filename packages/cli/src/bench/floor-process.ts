@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { TLS_OPTIONS } from '@mortise/server'
 import type { BenchInstallation } from './installation.ts'
 
 const FLOOR_MAIN = fileURLToPath(new URL('./floor-main.ts', import.meta.url))
@@ -16,9 +17,10 @@ export class FloorProcess implements AsyncDisposable {
     this.pid = child.pid ?? 0
   }
 
-  static async start({ directory, plan }: BenchInstallation): Promise<FloorProcess> {
+  static async start({ directory, plan }: Pick<BenchInstallation, 'directory' | 'plan'>): Promise<FloorProcess> {
     const { tlsCertificate, tlsKey } = directory
-    const args = [FLOOR_MAIN, '--cert', tlsCertificate, '--key', tlsKey, '--version', plan.macVersion]
+    const tls = ['--cert', tlsCertificate, '--key', tlsKey, '--tls', JSON.stringify(TLS_OPTIONS)]
+    const args = [FLOOR_MAIN, ...tls, '--version', plan.macVersion]
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
     const port = await new Promise<number>((resolve, reject) => {
       child.stdout.once('data', (chunk: Buffer) => {

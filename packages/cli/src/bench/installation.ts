@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { constants, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { constants, cpSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { MacVersion } from '@mortise/lorawan'
 import { type DataDirectory, dataDirectory } from '@mortise/server'
 import { encodeLoadFleet } from '@mortise/simulator'
+import { fillFleet } from './fill-fleet.ts'
 import { AS_ID, JOIN_EUI, KEK_LABEL } from './parties.ts'
-import { runMortise, runNode } from './run-command.ts'
+import { runMortise } from './run-command.ts'
 import { ServerProcess } from './server-process.ts'
 import type { SoftHsm2 } from './softhsm2.ts'
 
@@ -15,9 +15,8 @@ export const BACKENDS = ['soft', 'softhsm2'] as const
 export type Backend = (typeof BACKENDS)[number]
 
 /** So many root keys, which the devices of a fleet share. */
-export const ROOT_KEY_POOL = 1000
+const ROOT_KEY_POOL = 1000
 const ROOT_KEY_BYTES = 16
-const HSM_FILL_MAIN = fileURLToPath(new URL('./hsm-fill-main.ts', import.meta.url))
 const TOKEN_LABEL = 'mortise-bench'
 
 export interface InstallationPlan {
@@ -86,10 +85,6 @@ export class BenchInstallation {
     return statSync(this.directory.database).size
   }
 
-  readSecret(): string {
-    return readFileSync(this.secretFile, 'utf8').trim()
-  }
-
   /** What `mortise serve` needs to open the HSM. */
   get secretOption(): readonly string[] {
     return [this.plan.backend === 'soft' ? '--passphrase-file' : '--pin-file', this.secretFile]
@@ -109,7 +104,7 @@ export class BenchInstallation {
     const data = ['--data', this.directory.root]
     await runMortise(['init', ...hsm, '--yes', ...data], this.environment)
     this.#makeFleetFile()
-    await this.#fill(onProgress)
+    await fillFleet(this, onProgress)
     for (const netId of this.plan.networks)
       await runMortise(
         ['peer', 'add', 'ns', '--net-id', netId, '--issue-certificate', this.peerDirectory(netId), ...data],
@@ -159,19 +154,6 @@ export class BenchInstallation {
       this.fleetFile,
       encodeLoadFleet({ macVersion, size, joinEui: JOIN_EUI, appKeys: pool(), nwkKeys }),
     )
-  }
-
-  async #fill(onProgress: (devices: number) => void): Promise<void> {
-    const config = join(this.root, 'fill.json')
-    const networks = this.plan.networks.join(' ')
-    const { secretFile, fleetFile } = this
-    this.#writeSecret(
-      config,
-      JSON.stringify({ data: this.directory.root, secretFile, fleetFile, asId: AS_ID, networks }),
-    )
-    await runNode(['--disable-sigusr1', HSM_FILL_MAIN, '--config', config], this.environment, (text) => {
-      onProgress(Number(text.trim().split('\n').at(-1)))
-    })
   }
 
   #writeSecret(path: string, text: string): void {

@@ -12,7 +12,7 @@ export type Load = (typeof LOADS)[number]
 
 export const DEFAULT_DEVICES: readonly number[] = [10_000, 1_000_000]
 /** A million records of SoftHSM2 take minutes: that many are measured only when somebody asks for them by --devices. */
-export const DEFAULT_SOFTHSM2_DEVICES = 10_000
+const DEFAULT_SOFTHSM2_DEVICES = 10_000
 /** The Things Stack leaves each of its connections open for 90 s; with a limit of 20,000 these are normal. */
 export const IDLE_CONNECTIONS = 5000
 

@@ -13,12 +13,12 @@ const OTHERS_LIMIT = 0.2
 const ROLES = [SERVER, SUPERVISOR, WORKER, GENERATOR]
 
 /** The round with the middle rate; its other figures go with it. */
-export function medianRound({ rounds }: RowResult): Measurement | undefined {
+function medianRound({ rounds }: RowResult): Measurement | undefined {
   return rounds.toSorted((a, b) => a.joinsPerSecond - b.joinsPerSecond)[(rounds.length - 1) >> 1]
 }
 
 /** Joins a second of one row as a share of another's in the same scene; undefined when one was not measured. */
-export function rateRatio({ rows }: Scene, row: string, to: string): number | undefined {
+function rateRatio({ rows }: Scene, row: string, to: string): number | undefined {
   const [rate, other] = [row, to].map((name) => {
     const result = rows.find(({ row }) => row === name)
     return result && medianRound(result)?.joinsPerSecond
@@ -27,7 +27,7 @@ export function rateRatio({ rows }: Scene, row: string, to: string): number | un
 }
 
 /** Whether the generator had so much to do that the figure may be its own. */
-export function generatorLimits(measurement: Measurement): boolean {
+function generatorLimits(measurement: Measurement): boolean {
   return (measurement.processes[GENERATOR]?.cores ?? 0) > GENERATOR_LIMIT
 }
 
@@ -77,7 +77,8 @@ export function notes(options: JoinBenchOptions, machine: Machine, scenes: reado
     `Each figure: the round with the middle rate of ${options.rounds}, ${options.seconds} s each, rows in turn. ` +
       `${options.connections} requests under way; half load is paced at half of the full rate just measured.`,
     'Processes: CPU time for each join, share of one core, resident memory (of workers: all of them together).',
-    '(a) parses the same JSON and answers a constant JoinAns of the same size: mutual TLS and HTTP, and nothing else.',
+    '(a) parses the same JSON and answers a constant JoinAns of the same size: mutual TLS and HTTP, and nothing else. ' +
+      'Its TLS options are those of `mortise serve`: the same versions, the same ciphers in the same order, no session is resumed.',
     '(b), (c): `mortise serve` with its HSM process; every answer is durable, and checked as the device, its network ' +
       'and its owner would. Network keys go in clear, AppSKey under a KEK of 256 bits, join-accepts have a CFList.',
     '(d): the code of a worker, in as many processes as (c) has workers, without socket, server or database.',

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { boundaryEnvironment, HSM_BENCH_PROFILED_MAIN } from '@mortise/hsm'
 import type { BenchInstallation } from './installation.ts'
 import { uponInterruption } from './interruption.ts'
-
-const HSM_PROFILED_MAIN = fileURLToPath(new URL('./hsm-profiled-main.ts', import.meta.url))
 
 /** The HSM process of an installation, started apart from its server, so that it leaves CPU profiles when it ends. */
 export class ProfiledHsm {
@@ -15,10 +14,14 @@ export class ProfiledHsm {
       ...{ '--server-socket': directory.serverSocket, '--custodian-socket': directory.custodianSocket },
     }
     const node = ['--disable-sigusr1', '--cpu-prof', `--cpu-prof-dir=${profiles}`]
-    this.#child = spawn(process.execPath, [...node, HSM_PROFILED_MAIN, ...Object.entries(options).flat()], {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-      env: environment,
-    })
+    this.#child = spawn(
+      process.execPath,
+      [...node, fileURLToPath(HSM_BENCH_PROFILED_MAIN), ...Object.entries(options).flat()],
+      {
+        stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+        env: boundaryEnvironment(environment),
+      },
+    )
     const interruption = uponInterruption(() => this.#child.kill('SIGKILL'))
     this.#child.once('close', () => {
       interruption[Symbol.dispose]()

@@ -19,12 +19,10 @@ export interface StormBenchOptions {
   readonly cpuProfile?: string
 }
 
-export const STORM_PEER_KINDS = ['chirpstack', 'the-things-stack'] as const
-
 /** A network server of the region. */
 export interface StormPeerPlan {
   readonly netId: string
-  readonly kind: (typeof STORM_PEER_KINDS)[number]
+  readonly kind: 'chirpstack' | 'the-things-stack'
   /** Its part of the devices: half of them, a quarter, an eighth, … */
   readonly share: number
   /** Each has an address of its own, as network servers do. */

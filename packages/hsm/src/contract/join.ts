@@ -2,11 +2,11 @@ import { SESSION_KEY_ID_BYTES } from '../records/session-record.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 /**
- * Everything that one join needs, in one crossing. The records decide; the rest is what the network server asked for.
+ * Everything that one join, or one rejoin, needs, in one crossing. The records decide; the rest is what the network server asked for.
  */
 export interface JoinCommand {
   readonly deviceRecord: Buffer
-  /** The join-request as received, 23 bytes. */
+  /** The join-request as received, 23 bytes, or the rejoin-request: 19 bytes for types 0 and 2, 24 for type 1. */
   readonly phyPayload: Buffer
   /** NetID of the asking network server, 3 bytes big-endian. */
   readonly netId: Buffer
@@ -101,7 +101,7 @@ export function decodeJoinAnswer(payload: Buffer): JoinAnswer {
   return answer
 }
 
-/** Only the MIC of a join-request: tells a replay by the device from a forgery, and derives nothing. */
+/** Only the MIC of a join- or rejoin-request: tells a replay by the device from a forgery, and derives nothing. */
 export interface VerifyJoinRequestCommand {
   readonly deviceRecord: Buffer
   readonly phyPayload: Buffer

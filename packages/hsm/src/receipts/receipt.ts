@@ -3,7 +3,7 @@ import { HsmError } from '../errors.ts'
 import { WireReader, WireWriter } from '../contract/wire.ts'
 
 /** What a receipt says was done. Append, never renumber. */
-export const RECEIPT_OPERATION = { answerJoin: 1, releaseAppSKey: 2, applyOrder: 3 } as const
+export const RECEIPT_OPERATION = { answerJoin: 1, releaseAppSKey: 2, applyOrder: 3, answerRejoin: 4 } as const
 export type ReceiptOperation = keyof typeof RECEIPT_OPERATION
 
 /**

@@ -55,11 +55,7 @@ export class CustodianConnection {
   }
 
   async #unseal(frame: Frame): Promise<void> {
-    const reader = new WireReader(frame.payload)
-    // A copy of its own: the frame's buffer belongs to the socket.
-    const secret = Buffer.from(reader.bytes())
-    reader.end()
-    frame.payload.fill(0)
+    const secret = takeSecret(frame.payload)
     if (secret.length === 0 || secret.length > MAX_SECRET_BYTES) {
       secret.fill(0)
       throw new HsmError('wrong_passphrase', 'size')
@@ -69,5 +65,17 @@ export class CustodianConnection {
 
   #answer(type: FrameType, frame: Frame, payload: Buffer): void {
     if (!this.#socket.destroyed) this.#socket.write(encodeFrame(type, frame.requestId, payload))
+  }
+}
+
+/** A copy of its own: the frame's buffer belongs to the socket, and is wiped here. */
+function takeSecret(payload: Buffer): Buffer {
+  try {
+    const reader = new WireReader(payload)
+    const bytes = reader.bytes()
+    reader.end()
+    return Buffer.from(bytes)
+  } finally {
+    payload.fill(0)
   }
 }

@@ -8,8 +8,8 @@ import { MAX_UNACKNOWLEDGED_ORDERS, type StoreState } from '../store/state.ts'
  * How far a sequence number, and an epoch that the operator accepts, may run ahead. Both come from the server when the
  * CLI asks for them: a lie must not use up all numbers. A store restored from a copy may be far behind.
  */
-export const MAX_SEQUENCE_GAP = 1_000_000
-export const MAX_EPOCH_GAP = 1_000_000
+const MAX_SEQUENCE_GAP = 1_000_000
+const MAX_EPOCH_GAP = 1_000_000
 
 /**
  * Whether an order may be carried out now.

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { HsmError } from '../errors.ts'
 import { boundaryEnvironment } from '../process/environment.ts'
-import { saidOfProtection } from '../process/protect.ts'
+import { protectionFlags } from '../process/protect.ts'
 import type { ChainEnd } from '../receipts/chain-end.ts'
 import { ReceiptPipeReader } from '../receipts/receipt-pipe.ts'
 import { UnacknowledgedReceipts } from '../receipts/unacknowledged.ts'
@@ -40,7 +40,7 @@ export class WorkerProcess {
   constructor(start: WorkerStart, events: WorkerEvents) {
     this.number = start.worker
     this.#start = start
-    this.#child = spawn(process.execPath, [NO_INSPECTOR, WORKER_MAIN, saidOfProtection()], {
+    this.#child = spawn(process.execPath, [NO_INSPECTOR, WORKER_MAIN, ...protectionFlags()], {
       env: boundaryEnvironment(),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       serialization: 'advanced',
@@ -61,10 +61,6 @@ export class WorkerProcess {
     if (this.#child.pid === undefined) return
     this.#readReceipts()
     this.#send(start)
-  }
-
-  get pid(): number | undefined {
-    return this.#child.pid
   }
 
   /** Whether it ever came to serve: before, it can have made no receipt. */

@@ -11,13 +11,12 @@ import { ReceiptChain } from '../receipts/chain.ts'
 import type { ChainName } from '../receipts/chain-end.ts'
 import type { ReceiptAcknowledgement } from '../receipts/head.ts'
 import { ReceiptPipeWriter } from '../receipts/receipt-pipe.ts'
-import { openToken } from '../token/open-token.ts'
-import type { BackendSettings } from '../token/settings.ts'
-import type { CheckValues, Token } from '../token/token.ts'
+import type { Token } from '../token/token.ts'
 import { asHsmError, WorkerConnection, type WorkerContext } from './connection.ts'
 import { type FromWorker, type SharedState, toBuffer, type ToWorker, type WorkerStart } from './messages.ts'
 import { ReceiptCourier } from './receipt-courier.ts'
 import { RemoteLedger } from './remote-ledger.ts'
+import { startToken } from './start-token.ts'
 
 /** A worker of the trust boundary: one token session, and the operations. Started by the supervisor, ends with it. */
 const RECEIPT_PIPE_FD = 4
@@ -48,8 +47,7 @@ class Worker {
   constructor(start: WorkerStart) {
     this.#start = start
     this.#state = start.state
-    this.#token = openToken(reviveSettings(start.backend), start.pin && toBuffer(start.pin))
-    this.#token.verifyCheckValues(reviveCheckValues(start.checkValues))
+    this.#token = startToken(start)
     this.#floors = new Floors(start.state.floors)
     this.#courier = this.#makeCourier()
     this.#ledger = new RemoteLedger(send, () => {
@@ -188,27 +186,11 @@ class Worker {
   }
 }
 
-function reviveSettings(settings: BackendSettings): BackendSettings {
-  return reviveBuffers(settings)
-}
-
-function reviveCheckValues(values: CheckValues): CheckValues {
-  return reviveBuffers(values)
-}
-
-function reviveBuffers<T extends object>(value: T): T {
-  const revived = Object.entries(value).map(([name, member]: [string, unknown]) => [
-    name,
-    member instanceof Uint8Array ? toBuffer(member) : member,
-  ])
-  return Object.fromEntries(revived) as T
-}
-
 function main(): void {
   let worker: Worker | undefined
   process.title = 'mortise hsm worker'
   sayLastWords()
-  protectProcess((line) => process.stderr.write(`mortise hsm worker: ${line}\n`), process.argv[2])
+  protectProcess((line) => process.stderr.write(`mortise hsm worker: ${line}\n`))
   // Signals from a terminal go to the whole group; the supervisor decides when a worker ends.
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => undefined)

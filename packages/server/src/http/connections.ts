@@ -1,13 +1,14 @@
 import type { ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
-import type { Socket } from 'node:net'
+import type { DropArgument, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { FairShare } from './fair-share.ts'
 import type { ConnectionLimits } from './limits.ts'
+import { networkOf } from './network-of.ts'
 
 /**
  * Why a connection was not taken, or was closed before its time:
- * - `handshakes`: too many under way, from its address or at all.
+ * - `handshakes`: too many under way, from its network or at all.
  * - `connections`: too many are open, and all of them wait for us.
  * - `strangers`: too many that are no peer's.
  * - `room`: closed to make room for others, because it waited for its peer.
@@ -19,6 +20,12 @@ export interface ConnectionsOptions {
   readonly refused: (reason: ConnectionRefusal) => void
   /** Those whose handshake says that they are nobody known; absent where that cannot be told. */
   readonly strangers?: { readonly limit: number; readonly include: (socket: TLSSocket) => boolean }
+}
+
+interface Handshake {
+  readonly socket: Socket
+  /** Whose share it counts to. */
+  readonly network: string
 }
 
 /** An open connection after its handshake. */
@@ -50,7 +57,7 @@ export class Connections {
   readonly #options: ConnectionsOptions
   readonly #shares: FairShare
   readonly #crowdedFrom: number
-  readonly #handshakes = new Map<string, Socket>()
+  readonly #handshakes = new Map<string, Handshake>()
   readonly #open = new Map<Socket, Connection>()
   readonly #strangers = new Set<Connection>()
   readonly #first = new Set<Connection>()
@@ -73,10 +80,7 @@ export class Connections {
     Object.assign(server, { httpAllowHalfOpen: true })
     server.on('connection', (socket: Socket) => this.#accepted(socket))
     server.on('secureConnection', (socket) => this.#secured(socket))
-    server.on('drop', () => {
-      options.refused('connections')
-      this.#makeRoom()
-    })
+    server.on('drop', (dropped?: DropArgument) => this.#dropped(dropped))
     server.on('close', () => clearInterval(sweep))
   }
 
@@ -110,7 +114,7 @@ export class Connections {
   /** Ends what waits for nothing, and from now on each connection with its answer. */
   drain(): void {
     this.#draining = true
-    for (const socket of this.#handshakes.values()) socket.destroy()
+    for (const { socket } of this.#handshakes.values()) socket.destroy()
     for (const connection of this.#open.values())
       if (connection.inFlight === 0 && connection.requests > 0) connection.socket.destroy()
     setTimeout(() => {
@@ -120,31 +124,44 @@ export class Connections {
 
   /** Ends all. */
   destroy(): void {
-    for (const socket of this.#handshakes.values()) socket.destroy()
+    for (const { socket } of this.#handshakes.values()) socket.destroy()
     for (const { socket } of this.#open.values()) socket.destroy()
   }
 
   #accepted(socket: Socket): void {
-    const { remoteAddress: address } = socket
     // It is gone already.
-    if (address === undefined) return
-    if (this.#isCrowded) this.#makeRoom()
-    if (this.#draining || this.#shares.enter(address) !== undefined) {
+    if (socket.remoteAddress === undefined) return
+    const network = networkOf(socket.remoteAddress)
+    if (this.#draining || this.#shares.enter(network) !== undefined) {
       if (!this.#draining) this.#options.refused('handshakes')
       socket.destroy()
       return
     }
+    // Only for one that is taken: whoever is refused must not cost others their connections.
+    if (this.#isCrowded) this.#makeRoom()
     const key = keyOf(socket)
-    this.#handshakes.set(key, socket)
-    socket.on('close', () => this.#handshakeEnded(key, address))
+    this.#handshakes.set(key, { socket, network })
+    socket.on('close', () => this.#handshakeEnded(key))
   }
 
-  #handshakeEnded(key: string, address: string): void {
-    if (this.#handshakes.delete(key)) this.#shares.leave(address)
+  /** All are open, so that Node did not take this one. There is room for its next attempt, if it has a share left. */
+  #dropped(dropped: DropArgument | undefined): void {
+    this.#options.refused('connections')
+    const network = networkOf(dropped?.remoteAddress ?? '')
+    if (this.#shares.enter(network) !== undefined) return
+    this.#shares.leave(network)
+    this.#makeRoom()
+  }
+
+  #handshakeEnded(key: string): void {
+    const handshake = this.#handshakes.get(key)
+    if (handshake === undefined) return
+    this.#handshakes.delete(key)
+    this.#shares.leave(handshake.network)
   }
 
   #secured(socket: TLSSocket): void {
-    this.#handshakeEnded(keyOf(socket), socket.remoteAddress ?? '')
+    this.#handshakeEnded(keyOf(socket))
     // Not before: a client that goes away during its handshake gets no answer.
     socket.allowHalfOpen = true
     const { strangers } = this.#options

@@ -6,8 +6,9 @@ export type ShareRefusal = 'share' | 'full'
 
 /**
  * Places for whoever asks. Whoever is alone may have them all; when half of them are taken, each has its equal share of
- * them, and who has more gets none until it has given some back. So somebody who takes everything cannot lock out one
- * who comes later: that one has its share all the same, beyond the places that there are. All in constant time.
+ * them, and who has more gets none until it has given some back. So one holder that takes everything cannot lock out one
+ * who comes later: that one has its share all the same, beyond the places that there are. Many holders together can: when
+ * they have taken the most that there may be, nobody gets a place. All in constant time.
  */
 export class FairShare {
   /** How many places there are to be shared; may be changed at any time. */

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 export interface ConnectionLimits {
   /** Open connections in whatever state: one descriptor each. */
   readonly connections: number
-  /** Handshakes under way, shared out among the addresses that they come from. */
+  /** Handshakes under way, shared out among the networks that they come from; twice as many at the very most. */
   readonly handshakes: number
   readonly handshakeTimeoutMs: number
   /** From the first byte of a request, or the handshake, to the end of its headers. */
@@ -47,7 +47,7 @@ export const BACKEND_INTERFACES_LIMITS: BackendInterfacesLimits = {
 
 /** Commands and scripts: few connections, large orders, answers that may wait for the HSM. */
 export const MANAGEMENT_API_LIMITS: ConnectionLimits = {
-  connections: 1000,
+  connections: 1024,
   handshakes: 128,
   handshakeTimeoutMs: 10_000,
   headersTimeoutMs: 10_000,
@@ -62,7 +62,7 @@ export const MANAGEMENT_API_LIMITS: ConnectionLimits = {
 export interface AdmissionLimits {
   /** Before anything is known of how fast they are answered. */
   readonly messages: number
-  /** However fast or slow they are answered. */
+  /** However fast or slow they are answered; twice as many at the very most, when many peers have their share each. */
   readonly mostMessages: number
   readonly leastMessages: number
   readonly answerWithinMs: number
@@ -96,8 +96,8 @@ export function serverLimits(descriptors: number = allowedDescriptors()): Server
   const api = Math.min(MANAGEMENT_API_LIMITS.connections, Math.floor(descriptors / 10))
   const bi = Math.min(BACKEND_INTERFACES_LIMITS.connections, descriptors - reserve - api)
   return {
-    backendInterfaces: { ...BACKEND_INTERFACES_LIMITS, connections: bi },
-    managementApi: { ...MANAGEMENT_API_LIMITS, connections: api },
+    backendInterfaces: backendInterfacesWithin(bi),
+    managementApi: { ...MANAGEMENT_API_LIMITS, ...connectionsWithin(MANAGEMENT_API_LIMITS, api) },
     admission: admissionWithin(bi),
     lowered:
       bi < BACKEND_INTERFACES_LIMITS.connections
@@ -107,16 +107,38 @@ export function serverLimits(descriptors: number = allowedDescriptors()): Server
   }
 }
 
-/** One that waits for its answer makes no room: half of the connections stay for others, whoever floods. */
+/**
+ * What makes no room for others has its part of the connections, whoever floods: handshakes a quarter, messages that wait
+ * for their answers a half. Both may reach twice their places (fair-share.ts).
+ */
+const HANDSHAKES_PART = 1 / 8
+const MESSAGES_PART = 1 / 4
+/** These make room, but are a quarter at most, so that peers seldom have to. */
+const STRANGERS_PART = 1 / 4
+
+function connectionsWithin(limits: ConnectionLimits, connections: number) {
+  return { connections, handshakes: atMost(limits.handshakes, connections * HANDSHAKES_PART) }
+}
+
+function backendInterfacesWithin(connections: number): BackendInterfacesLimits {
+  const strangers = atMost(BACKEND_INTERFACES_LIMITS.strangers, connections * STRANGERS_PART)
+  return { ...BACKEND_INTERFACES_LIMITS, ...connectionsWithin(BACKEND_INTERFACES_LIMITS, connections), strangers }
+}
+
 function admissionWithin(connections: number): AdmissionLimits {
-  const half = Math.floor(connections / 2)
+  const part = connections * MESSAGES_PART
   const { messages, mostMessages, leastMessages } = ADMISSION_LIMITS
   return {
     ...ADMISSION_LIMITS,
-    messages: Math.min(messages, half),
-    mostMessages: Math.min(mostMessages, half),
-    leastMessages: Math.min(leastMessages, half),
+    messages: atMost(messages, part),
+    mostMessages: atMost(mostMessages, part),
+    leastMessages: atMost(leastMessages, part),
   }
+}
+
+/** The wanted limit, or what is there of it; one in any case, for none would refuse everybody. */
+function atMost(wanted: number, available: number): number {
+  return Math.max(1, Math.min(wanted, Math.floor(available)))
 }
 
 /** The soft limit, which Node raises to the hard one when it starts; without bound where /proc does not tell. */

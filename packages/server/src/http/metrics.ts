@@ -11,17 +11,18 @@ export interface MetricsSource {
   render(): string
 }
 
-/** The counters of the server. Labels have few values: a DevEUI belongs into a log line, never into a label. */
+/** The counters of the server, and gauges that others give it. Labels have few values: a DevEUI belongs into a log line, never into a label. */
 export class Metrics implements MetricsSource {
   readonly #answers = new Map<string, number>()
   readonly #overloads = new Map<string, number>()
   readonly #buckets = JOIN_SECONDS.map(() => 0)
-  readonly #gauges: readonly Gauge[]
+  readonly #gauges: Gauge[] = []
   #joinCount = 0
   #joinSeconds = 0
 
-  constructor(gauges: readonly Gauge[]) {
-    this.#gauges = gauges
+  /** Renders these too, each with the value that it has then. */
+  show(gauges: readonly Gauge[]): void {
+    this.#gauges.push(...gauges)
   }
 
   /** One answered Backend Interfaces message, by type and result code. Strangers choose the types that are `other`. */

@@ -181,6 +181,7 @@ function newCommit(
     keySet: keySet.keySet,
     previous: keySet.state,
     devNonces: addDevNonce(keySet.state?.devNonces, devNonceRule(device.macVersion), devNonce),
+    nextRjCount1: keySet.state?.nextRjCount1 ?? 0,
     last: {
       requestDigest: digest,
       devNonce,

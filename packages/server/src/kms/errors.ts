@@ -89,6 +89,7 @@ export const REFUSES_ORDER = {
   join_parameters_invalid: true,
   eui_mismatch: true,
   mic_mismatch: true,
+  rejoin_unsupported: true,
   network_not_allowed: true,
   kek_kind_mismatch: true,
   kek_recipient_mismatch: true,

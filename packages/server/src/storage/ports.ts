@@ -56,6 +56,7 @@ export interface Kek {
 export interface LastJoin {
   /** SHA-256, first 16 bytes, over everything that the answer depends on. */
   readonly requestDigest: Buffer
+  /** Of the last join-request: a rejoin has none. */
   readonly devNonce: number
   readonly joinNonce: number
   readonly sessionKeyId: Buffer
@@ -72,6 +73,8 @@ export interface JoinState {
   readonly lastJoinNonce: number
   /** Every DevNonce ever accepted, in the encoding of join/dev-nonces.ts. */
   readonly devNonces: Buffer
+  /** The lowest RJcount1 that is still accepted, up to 65536. */
+  readonly nextRjCount1: number
   readonly last: LastJoin
   /** All of it as it is stored, sessions included: opaque, for commits. */
   readonly stored: Buffer
@@ -128,6 +131,7 @@ export interface JoinCommit {
   /** What the decision was made on. */
   readonly previous: JoinState | undefined
   readonly devNonces: Buffer
+  readonly nextRjCount1: number
   readonly last: LastJoin
   readonly sessionRecord: Buffer
   readonly receipt: Buffer

@@ -158,6 +158,41 @@ describe('handshakes', () => {
   })
 })
 
+describe('a connection that is refused', () => {
+  it('costs nobody a connection; one that is taken makes room for itself', async () => {
+    await using listener = await startListener({ connections: 32, handshakes: 4, handshakeTimeoutMs: 60_000 })
+    const idle: WireClient[] = []
+    for (let i = 0; i < 26; i++) idle.push(await listener.connect())
+    const flood = await Promise.all(Array.from({ length: 24 }, () => listener.connectBytes('127.0.0.2')))
+    await until(() => openOf(flood) === 4)
+    expect(openOf(idle)).toBe(26)
+    expect(listener.refused).toEqual(Array(20).fill('handshakes'))
+    const taken = await listener.connect({ localAddress: '127.0.0.3' })
+    await until(() => openOf(idle) === 25)
+    expect(listener.refused.slice(20)).toEqual(['room'])
+    await taken.exchange()
+  })
+
+  it('because all are open makes room for its next attempt, unless its network has more than its share', async () => {
+    const answers = heldAnswers()
+    const limits = { connections: 16, handshakes: 4, handshakeTimeoutMs: 60_000 }
+    await using listener = await startListener(limits, answers.handle)
+    const flood = await Promise.all(Array.from({ length: 4 }, () => listener.connectBytes('127.0.0.2')))
+    for (let i = 0; i < 11; i++) (await listener.connect()).send()
+    await until(() => answers.asked === 11)
+    const idle = await listener.connect()
+    // The handshakes hold all that there is, and one idle connection is the only one that could go.
+    await until(() => listener.connections === 16)
+    const greedy = await listener.connectBytes('127.0.0.2')
+    await until(() => greedy.closed)
+    expect([openOf(flood), idle.closed]).toEqual([4, false])
+    expect((await listener.connect({ localAddress: '127.0.0.3' })).closed).toBe(true)
+    await until(() => idle.closed)
+    expect((await listener.connect({ localAddress: '127.0.0.3' })).closed).toBe(false)
+    answers.release()
+  })
+})
+
 describe('slow peers', () => {
   it.each([
     ['headers', 'POST / HTTP/1.1\r\nHost: js\r\nX-', 'a'],

@@ -17,7 +17,7 @@ const JOIN_REQ = {
 function startDeciding(limits: Parameters<typeof startListener>[0] = {}): Promise<TestListener> {
   const unknown = () => Promise.reject(new JoinError('device_unknown'))
   const handle = createMessageHandler({
-    ...{ answerJoin: unknown, releaseAppSKey: unknown, metrics: new Metrics([]), refused: () => undefined },
+    ...{ answerJoin: unknown, releaseAppSKey: unknown, metrics: new Metrics(), refused: () => undefined },
   })
   return startListener(limits, handle)
 }

@@ -8,7 +8,7 @@ function notReached(): never {
 
 /** Sends one message of a stranger for each type, and gives the counters that this leaves. */
 async function countersAfter(messageTypes: readonly string[]): Promise<string[]> {
-  const metrics = new Metrics([])
+  const metrics = new Metrics()
   const handle = createMessageHandler({
     ...{ answerJoin: notReached, releaseAppSKey: notReached, metrics, refused: () => undefined },
   })

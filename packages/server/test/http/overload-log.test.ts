@@ -9,7 +9,7 @@ afterEach(() => {
 it('overload is counted, and told once a minute, however much there is', () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const lines: string[] = []
-  const metrics = new Metrics([])
+  const metrics = new Metrics()
   const log = new OverloadLog(metrics, (line) => lines.push(line))
   for (let i = 0; i < 1000; i++) log.write('message', 'share')
   vi.advanceTimersByTime(59_000)

@@ -141,6 +141,7 @@ export function nextJoin(keySet: JoinKeySet, change: Partial<JoinCommit> = {}): 
     previous,
     // As of a counter (join/dev-nonce-forms.ts).
     devNonces: Buffer.from([1, devNonce >> 8, devNonce & 0xff]),
+    nextRjCount1: keySet.state?.nextRjCount1 ?? 0,
     last: {
       requestDigest: randomBytes(16),
       devNonce,

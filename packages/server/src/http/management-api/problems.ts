@@ -73,6 +73,7 @@ const PROBLEMS = {
   join_parameters_invalid: [500, 'Unexpected failure'],
   eui_mismatch: [500, 'Unexpected failure'],
   mic_mismatch: [500, 'Unexpected failure'],
+  rejoin_unsupported: [500, 'Unexpected failure'],
   network_not_allowed: [500, 'Unexpected failure'],
   kek_kind_mismatch: [500, 'Unexpected failure'],
   kek_recipient_mismatch: [500, 'Unexpected failure'],

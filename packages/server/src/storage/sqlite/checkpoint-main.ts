@@ -1,27 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { CHECKPOINT_COMMAND, type CheckpointOrder, type CheckpointReport } from './checkpoint-order.ts'
 import { Connection } from './connection.ts'
 import { setUpConnection, setUpWriter } from './settings.ts'
-
-/** What the thread is told through the first number that it shares; it puts back `none`, or `closed` at its end. */
-export const CHECKPOINT_COMMAND = { none: 0, run: 1, close: 2, closed: 3 } as const
-
-export interface CheckpointReport {
-  /** In the log, moved or not. */
-  readonly pages: number
-  /** Why nothing was moved. */
-  readonly failure: string | undefined
-}
 
 /** A second run moves what came during the first, and leaves that little which came during itself. */
 const RUNS = 2
 
-interface Order {
-  readonly path: string
-  readonly command: Int32Array
-}
-
 /** Waits for commands; the thread does nothing else, and so needs no event loop. */
-function serve({ path, command }: Order): void {
+function serve({ path, command }: CheckpointOrder): void {
   try {
     using connection = new Connection(path, { readOnly: false })
     setUpConnection(connection)
@@ -49,4 +35,4 @@ function checkpoint(connection: Connection): CheckpointReport {
   }
 }
 
-if (parentPort !== null) serve(workerData as Order)
+serve(workerData as CheckpointOrder)

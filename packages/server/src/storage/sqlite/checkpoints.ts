@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { CHECKPOINT_COMMAND, type CheckpointReport } from './checkpoint-main.ts'
+import { CHECKPOINT_COMMAND, type CheckpointOrder, type CheckpointReport } from './checkpoint-order.ts'
 
 /** Transactions between two runs: a batch of joins writes some twenty pages. */
 const TRANSACTIONS_A_RUN = 64
@@ -65,7 +65,7 @@ export class Checkpoints implements Disposable {
 
   #startThread(): Worker {
     const thread = new Worker(new URL('checkpoint-main.ts', import.meta.url), {
-      workerData: { path: this.#path, command: this.#command },
+      workerData: { path: this.#path, command: this.#command } satisfies CheckpointOrder,
       // It needs no environment, and is given none.
       env: {},
       resourceLimits: MEMORY,

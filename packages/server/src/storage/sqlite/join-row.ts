@@ -6,7 +6,7 @@ import { type JoinCommit, type JoinState, type Session, SESSIONS_KEPT, StorageEr
  * What a key set has of its joins, in one value, so that a join reads and writes one row (docs/adr/005-database-integrity.md):
  *
  *   version (1) | key set (6) | JoinNonce (3) | DevNonce (2) | NetID (3) | DevAddr (4) | joined at (6) | request digest (16)
- *   | KEKs (1; 1 = NS, 2 = AS) | NS KEK id (16) | AS KEK id (16) | SessionKeyID, length first (1 + n)
+ *   | KEKs (1; 1 = NS, 2 = AS) | NS KEK id (16) | AS KEK id (16) | next RJcount1 (3) | SessionKeyID, length first (1 + n)
  *   | DevNonces, length first (2 + n) | number of sessions (1) | session*, newest first | CRC-32 (4)
  *   session: length of the rest (2) | JoinNonce (3) | NetID (3) | DevAddr (4) | created at (6) | SessionKeyID (1 + n) | record
  *
@@ -25,7 +25,8 @@ const AT = {
   keks: 41,
   nsKekId: 42,
   asKekId: 58,
-  sessionKeyId: 74,
+  nextRjCount1: 74,
+  sessionKeyId: 77,
 } as const
 const ID_BYTES = 16
 const CHECKSUM_BYTES = 4
@@ -37,10 +38,10 @@ const NO_SESSIONS = Buffer.alloc(1)
 
 /** The row after a join: its session is the newest, and the oldest beyond those that are kept goes. */
 export function encodeJoinRow(join: JoinCommit): Buffer {
-  const { keySet, devNonces, last, previous, sessionRecord } = join
+  const { last, previous, sessionRecord } = join
   const kept = previous === undefined ? NO_SESSIONS : sessionsOf(previous.stored, SESSIONS_KEPT - 1)
   const sessionBytes = SESSION_HEAD_BYTES + 1 + last.sessionKeyId.length + sessionRecord.length
-  const row = newRow(keySet, last, devNonces, 1 + 2 + sessionBytes + kept.length - 1)
+  const row = newRow(join, 1 + 2 + sessionBytes + kept.length - 1)
   let offset = endOfDevNonces(row)
   offset = row.writeUInt8((kept[0] ?? 0) + 1, offset)
   offset = row.writeUInt16BE(sessionBytes, offset)
@@ -56,8 +57,8 @@ export function encodeJoinRow(join: JoinCommit): Buffer {
 export const DAMAGED_ROW = Buffer.alloc(1)
 
 /** The row of a key set that inherits the nonces of another one, and none of its sessions. */
-export function encodeInheritedRow(keySet: number, { last, devNonces }: JoinState): Buffer {
-  const row = newRow(keySet, last, devNonces, 1)
+export function encodeInheritedRow(keySet: number, state: JoinState): Buffer {
+  const row = newRow({ keySet, ...state }, 1)
   row.writeUInt8(0, endOfDevNonces(row))
   return seal(row)
 }
@@ -75,6 +76,7 @@ export function decodeJoinRow(keySet: number, lastJoinNonce: number, row: Buffer
   return {
     lastJoinNonce,
     devNonces: row.subarray(devNoncesAt + 2, endOfDevNonces(row)),
+    nextRjCount1: row.readUIntBE(AT.nextRjCount1, 3),
     last: {
       requestDigest: row.subarray(AT.requestDigest, AT.keks),
       devNonce: row.readUInt16BE(AT.devNonce),
@@ -115,7 +117,10 @@ function decodeSession(bytes: Buffer): Session {
 }
 
 /** Everything up to the sessions, with room for them and the checksum. */
-function newRow(keySet: number, last: JoinState['last'], devNonces: Buffer, sessionsBytes: number): Buffer {
+function newRow(
+  { keySet, last, devNonces, nextRjCount1 }: Pick<JoinCommit, 'keySet' | 'last' | 'devNonces' | 'nextRjCount1'>,
+  sessionsBytes: number,
+): Buffer {
   const { sessionKeyId, nsKekId, asKekId } = last
   const size = AT.sessionKeyId + 1 + sessionKeyId.length + 2 + devNonces.length + sessionsBytes + CHECKSUM_BYTES
   const row = Buffer.allocUnsafe(size)
@@ -130,6 +135,7 @@ function newRow(keySet: number, last: JoinState['last'], devNonces: Buffer, sess
   row.writeUInt8((nsKekId ? HAS_NS_KEK : 0) | (asKekId ? HAS_AS_KEK : 0), AT.keks)
   writeKekId(row, AT.nsKekId, nsKekId)
   writeKekId(row, AT.asKekId, asKekId)
+  row.writeUIntBE(nextRjCount1, AT.nextRjCount1, 3)
   const devNoncesAt = writeShort(row, AT.sessionKeyId, sessionKeyId)
   row.writeUInt16BE(devNonces.length, devNoncesAt)
   row.set(devNonces, devNoncesAt + 2)

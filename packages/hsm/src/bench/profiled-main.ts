@@ -1,11 +1,10 @@
 /**
- * The supervisor of the trust boundary with workers that leave CPU profiles, as a process: `node --cpu-prof
- * --cpu-prof-dir=DIR hsm-profiled-main.ts` and the options of the supervisor. Processes of the trust boundary take no
- * options of Node from their environment, so that nobody has them write out memory; who starts them may give some.
+ * The supervisor with workers that leave CPU profiles, as a process: `node --cpu-prof --cpu-prof-dir=DIR
+ * profiled-main.ts` and the options of the supervisor. Processes of the trust boundary take no options of Node from their
+ * environment, so that nobody has them write out memory; who starts them may give some.
  */
 import type { spawn as Spawn } from 'node:child_process'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
-import { HSM_SUPERVISOR_MAIN } from '@mortise/hsm'
 
 const childProcess = createRequire(import.meta.url)('node:child_process') as { spawn: typeof Spawn }
 const { spawn } = childProcess
@@ -16,4 +15,4 @@ Object.assign(childProcess, {
 })
 syncBuiltinESMExports()
 
-await import(HSM_SUPERVISOR_MAIN.href)
+await import('../supervisor/main.ts')
