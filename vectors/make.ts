@@ -144,7 +144,7 @@ async function makeFiles({
     joinNonce: 0x000102,
     nsKekRecord: nsKek,
     asKekRecord: asKek24,
-    appSKeyToNetwork: false,
+    appSKeyToNetwork: 'no' as const,
   }
   const joined = answerJoin(custody, join)
   const release = { deviceRecord: device11, sessionRecord: joined.sessionRecord, asKekRecord: asKek32 }

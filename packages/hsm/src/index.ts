@@ -1,7 +1,7 @@
 export * from './errors.ts'
 export * from './secret-file.ts'
 export type { ReleaseAppSKeyCommand, ReleasedAppSKey } from './contract/app-s-key.ts'
-export type { JoinAnswer, JoinCommand, VerifyJoinRequestCommand } from './contract/join.ts'
+export type { AppSKeyToNetwork, JoinAnswer, JoinCommand, VerifyJoinRequestCommand } from './contract/join.ts'
 export { decodeJoinAnswer, encodeJoinCommand } from './contract/join.ts'
 export type { AppliedOrder, ApplyOrderCommand, OrderSignature, RecordChange } from './contract/order.ts'
 export type { Welcome } from './contract/session.ts'

@@ -215,17 +215,19 @@ describe.each(BACKENDS)('a hostile server, %s', (backend) => {
 
     test('the AppSKey for the network, without the owner’s word', async () => {
       const allowed = await scene.enrol('1.0.3', { networkIsApplicationServer: true })
-      const attack = { ...joinCommand(device, 10), appSKeyToNetwork: true }
-      const twin = { ...joinCommand(allowed, 10), appSKeyToNetwork: true }
+      const attack = { ...joinCommand(device, 10), appSKeyToNetwork: 'likeNetworkKeys' as const }
+      const twin = { ...joinCommand(allowed, 10), appSKeyToNetwork: 'likeNetworkKeys' as const }
       await expectRefused(attack, 'recipient_not_allowed', twin)
       await expectRefused({ ...attack, nsKekRecord: ns.record }, 'recipient_not_allowed', {
         ...twin,
         nsKekRecord: ns.record,
       })
+      const clear = { appSKeyToNetwork: 'clear' as const }
+      await expectRefused({ ...attack, ...clear }, 'recipient_not_allowed', { ...twin, ...clear })
       await expectRefused({ ...twin, asKekRecord: as.record }, 'recipient_not_allowed', twin)
       const both = await scene.enrol('1.0.3', { networkIsApplicationServer: true, applicationServers: [AS_ID] })
-      const twice = { ...joinCommand(both, 10, { as }), appSKeyToNetwork: true }
-      await expectRefused(twice, 'join_parameters_invalid', { ...twice, appSKeyToNetwork: false })
+      const twice = { ...joinCommand(both, 10, { as }), appSKeyToNetwork: 'likeNetworkKeys' as const }
+      await expectRefused(twice, 'join_parameters_invalid', { ...twice, appSKeyToNetwork: 'no' })
     })
 
     test('what it gets under a KEK opens with that KEK alone', async () => {

@@ -88,7 +88,7 @@ export function settle<Accepted>(
 
 /** A join: the right join-accept, the right keys for the right recipients, no AppSKey but where the owner has said so. */
 export function checkJoin(frame: Frame, expected: AcceptedJoin): { session: KnownSession; receipt: Buffer } {
-  const { device, parameters, joinNonce, nsKek, asKek, appSKeyToNetwork } = expected
+  const { device, parameters, joinNonce, nsKek, appSKey } = expected
   demand(frame.type === FRAME.joinAnswered, 'frame_type', String(frame.type))
   const answer = readJoinAnswered(frame.payload)
   demand(answer !== undefined, 'join_answer', frame.payload.toString('hex'))
@@ -98,11 +98,9 @@ export function checkJoin(frame: Frame, expected: AcceptedJoin): { session: Know
   demand(answer.networkKeys.length === keys.network.length, 'network_keys', String(answer.networkKeys.length))
   for (const [index, key] of answer.networkKeys.entries())
     demand(isKeyFor(nsKek, key, keys.network[index]), 'network_key', String(index))
-  if (appSKeyToNetwork || asKek !== undefined)
-    demand(isKeyFor(appSKeyToNetwork ? nsKek : asKek, answer.appSKey, keys.app), 'app_s_key', 'AppSKey')
-  else demand(answer.appSKey === undefined, 'app_s_key', 'for nobody')
-  const inClear = appSKeyToNetwork && nsKek === undefined
-  demand(inClear || !frame.payload.includes(keys.app), 'app_s_key_in_clear', 'AppSKey')
+  if (appSKey === 'none') demand(answer.appSKey === undefined, 'app_s_key', 'for nobody')
+  else demand(isKeyFor(appSKey === 'clear' ? undefined : appSKey, answer.appSKey, keys.app), 'app_s_key', 'AppSKey')
+  demand(appSKey === 'clear' || !frame.payload.includes(keys.app), 'app_s_key_in_clear', 'AppSKey')
   const { id: deviceId, owner } = device
   const session: KnownSession = { kind: 'session', bytes: answer.sessionRecord, deviceId, owner, appSKey: keys.app }
   return { session, receipt: answer.receipt }

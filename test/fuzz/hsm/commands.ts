@@ -51,7 +51,7 @@ export function honestJoin(random: Random, records: KnownRecords): JoinMembers {
     joinNonce: random.between(1, 0xffffff),
     nsKek: nsKeks.length > 0 && random.chance(0.5) ? random.pick(nsKeks).bytes : undefined,
     asKek,
-    flag: toNetwork ? 1 : 0,
+    flag: toNetwork ? random.between(1, 2) : 0,
   }
 }
 
@@ -66,7 +66,7 @@ export function spoilJoin(random: Random, records: KnownRecords, members: JoinMe
     [2, () => (members.joinNonce = random.pick(ODD_NUMBERS))],
     [1, () => (members.rxDelay = random.below(256))],
     [1, () => (members.cfList = random.bytes(random.below(40)))],
-    [2, () => (members.flag = random.chance(0.5) ? 1 : random.below(256))],
+    [2, () => (members.flag = random.chance(0.5) ? random.between(1, 2) : random.below(256))],
   ])()
 }
 

@@ -14,8 +14,8 @@ export interface AcceptedJoin {
   readonly parameters: JoinParameters
   readonly joinNonce: number
   readonly nsKek: KnownKek | undefined
-  readonly asKek: KnownKek | undefined
-  readonly appSKeyToNetwork: boolean
+  /** How the AppSKey leaves: not at all, in clear, or under this KEK. */
+  readonly appSKey: 'none' | 'clear' | KnownKek
 }
 
 export interface AcceptedRelease {
@@ -29,7 +29,7 @@ const CF_LIST_BYTES = 16
 
 export function expectJoin(records: KnownRecords, payload: Buffer): Expected<AcceptedJoin> {
   const command = readAll(payload, readJoinCommand)
-  if (command === undefined || command.flag > 1) return 'malformed'
+  if (command === undefined || command.flag > 2) return 'malformed'
   const { frame, netId, devAddr, dlSettings, rxDelay, cfList, joinNonce } = command
   const device = records.device(command.deviceRecord)
   if (device === undefined || !isJoinRequestOf(device.device, frame)) return 'refused'
@@ -39,10 +39,11 @@ export function expectJoin(records: KnownRecords, payload: Buffer): Expected<Acc
   const nsKek = command.nsKek && networkKek(records, device, netId, command.nsKek)
   const asKek = command.asKek && applicationKek(records, device, command.asKek)
   if (nsKek === 'refused' || asKek === 'refused') return 'refused'
-  const appSKeyToNetwork = command.flag === 1
+  const appSKeyToNetwork = command.flag > 0
   if (appSKeyToNetwork && (!device.networkIsApplicationServer || asKek !== undefined)) return 'refused'
   const parameters = { netId, devAddr, dlSettings, rxDelay, cfList: cfList?.toString('hex') }
-  return { device, frame, parameters, joinNonce, nsKek, asKek, appSKeyToNetwork }
+  const appSKey = appSKeyToNetwork ? (command.flag === 1 && nsKek) || 'clear' : (asKek ?? 'none')
+  return { device, frame, parameters, joinNonce, nsKek, appSKey }
 }
 
 export function expectVerify(records: KnownRecords, payload: Buffer): Expected<'verified'> {

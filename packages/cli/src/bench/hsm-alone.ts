@@ -126,7 +126,7 @@ function readJoins({ directory }: BenchInstallation, devices: LoadDevices, netId
     const command = encodeJoinCommand({
       ...{ deviceRecord: keySet.record, phyPayload: Buffer.from(phyPayload), netId: Buffer.from(netIdToBytes(netId)) },
       ...{ devAddr: Buffer.from(devAddrToBytes(DEV_ADDR)), dlSettings, rxDelay, cfList: cfList && Buffer.from(cfList) },
-      ...{ joinNonce: 1, nsKekRecord: undefined, asKekRecord: kek?.record, appSKeyToNetwork: false },
+      ...{ joinNonce: 1, nsKekRecord: undefined, asKekRecord: kek?.record, appSKeyToNetwork: 'no' },
     })
     return { index, devNonce, command }
   })

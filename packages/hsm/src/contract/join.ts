@@ -1,3 +1,4 @@
+import { HsmError } from '../errors.ts'
 import { SESSION_KEY_ID_BYTES } from '../records/session-record.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
@@ -22,9 +23,16 @@ export interface JoinCommand {
   readonly nsKekRecord: Buffer | undefined
   /** KEK record (kind AS) for the AppSKey; without it no AppSKey leaves. */
   readonly asKekRecord: Buffer | undefined
-  /** Gives the AppSKey to the network too. Refused unless the device record says that the network is its application server. */
-  readonly appSKeyToNetwork: boolean
+  /** Anything but `no` is refused unless the device record says that the network is its application server. */
+  readonly appSKeyToNetwork: AppSKeyToNetwork
 }
+
+/**
+ * Whether the network gets the AppSKey: `likeNetworkKeys` under its KEK, if the command has one; `clear` whatever the
+ * command has, for a network server that unwraps no AppSKey. Append, never reorder.
+ */
+export const APP_S_KEY_TO_NETWORK = ['no', 'likeNetworkKeys', 'clear'] as const
+export type AppSKeyToNetwork = (typeof APP_S_KEY_TO_NETWORK)[number]
 
 /** A session key as it leaves: 16 bytes in clear, or 24 bytes wrapped (AES-KW). */
 export type ReleasedKey = Buffer
@@ -53,7 +61,7 @@ export function encodeJoinCommand(command: JoinCommand): Buffer {
     .uint32(command.joinNonce)
     .bytes(command.nsKekRecord)
     .bytes(command.asKekRecord)
-    .uint8(command.appSKeyToNetwork ? 1 : 0)
+    .uint8(APP_S_KEY_TO_NETWORK.indexOf(command.appSKeyToNetwork))
     .finish()
 }
 
@@ -70,10 +78,16 @@ export function decodeJoinCommand(payload: Buffer): JoinCommand {
     joinNonce: reader.uint32(),
     nsKekRecord: reader.optionalBytes(),
     asKekRecord: reader.optionalBytes(),
-    appSKeyToNetwork: reader.flag(),
+    appSKeyToNetwork: readAppSKeyToNetwork(reader),
   }
   reader.end()
   return command
+}
+
+function readAppSKeyToNetwork(reader: WireReader): AppSKeyToNetwork {
+  const delivery = APP_S_KEY_TO_NETWORK[reader.uint8()]
+  if (delivery === undefined) throw new HsmError('frame_malformed', 'AppSKey delivery')
+  return delivery
 }
 
 export function encodeJoinAnswer(answer: JoinAnswer): Buffer {

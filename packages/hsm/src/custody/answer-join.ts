@@ -118,19 +118,25 @@ function checkOwner(device: DeviceRecord, kek: OpenKek): void {
 
 /** product.md J7: AppSKey goes to the network only where the owner's record says so, and then to it alone. */
 function checkDeliveryToNetwork(device: DeviceRecord, command: JoinCommand, asKek: OpenKek | undefined): void {
-  if (!command.appSKeyToNetwork) return
+  if (command.appSKeyToNetwork === 'no') return
   if (!device.networkIsApplicationServer) throw new HsmError('recipient_not_allowed', 'network')
   if (asKek !== undefined) throw new HsmError('join_parameters_invalid', 'two AppSKey recipients')
 }
 
+/** The KEK under which the network gets the AppSKey; undefined where it gets none, or gets it in clear. */
+function appSKeyNetworkKek({ appSKeyToNetwork }: JoinCommand, nsKek: OpenKek | undefined): OpenKek | undefined {
+  return appSKeyToNetwork === 'likeNetworkKeys' ? nsKek : undefined
+}
+
 function deliveryUse(command: JoinCommand, nsKek: OpenKek | undefined): 'read' | 'wrap' {
-  return command.appSKeyToNetwork && nsKek === undefined ? 'read' : 'wrap'
+  const toNetwork = command.appSKeyToNetwork !== 'no'
+  return toNetwork && appSKeyNetworkKek(command, nsKek) === undefined ? 'read' : 'wrap'
 }
 
 /** What the receipt says of the AppSKey. */
 function deliveryOf(command: JoinCommand, nsKek: OpenKek | undefined, asKek: OpenKek | undefined): AppSKeyDelivery {
-  if (command.appSKeyToNetwork) return nsKek === undefined ? 'networkClear' : 'networkWrapped'
-  return asKek === undefined ? 'none' : 'wrapped'
+  if (command.appSKeyToNetwork === 'no') return asKek === undefined ? 'none' : 'wrapped'
+  return appSKeyNetworkKek(command, nsKek) === undefined ? 'networkClear' : 'networkWrapped'
 }
 
 function release(token: Token, kek: OpenKek | undefined, key: TokenKey): Buffer {
@@ -144,7 +150,7 @@ function releaseAppSKey(
   nsKek: OpenKek | undefined,
   asKek: OpenKek | undefined,
 ): Buffer | undefined {
-  if (command.appSKeyToNetwork) return release(token, nsKek, key)
+  if (command.appSKeyToNetwork !== 'no') return release(token, appSKeyNetworkKek(command, nsKek), key)
   return asKek === undefined ? undefined : token.wrap(asKek.key, key)
 }
 

@@ -9,6 +9,7 @@ import {
 import { encodeFrame, FRAME, FrameSplitter } from '../../src/contract/frames.ts'
 import {
   decodeJoinAnswer,
+  APP_S_KEY_TO_NETWORK,
   decodeJoinCommand,
   decodeVerifyJoinRequest,
   encodeJoinAnswer,
@@ -88,7 +89,7 @@ const CODECS: [string, fc.Arbitrary<never>, (value: never) => Buffer, (payload: 
       joinNonce: uint(32),
       nsKekRecord: maybe,
       asKekRecord: maybe,
-      appSKeyToNetwork: fc.boolean(),
+      appSKeyToNetwork: fc.constantFrom(...APP_S_KEY_TO_NETWORK),
     }),
     encodeJoinCommand,
     decodeJoinCommand,

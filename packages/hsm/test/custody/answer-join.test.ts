@@ -69,8 +69,9 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
     const { ns: nsKek, as: asKek } = keks
     const opened = nsKek ? answer.networkKeys.map((key) => keyUnwrap(nsKek.value, key)) : answer.networkKeys
     expect(opened).toEqual(expected.networkKeys)
-    if (command.appSKeyToNetwork)
-      expect(nsKek && answer.appSKey ? keyUnwrap(nsKek.value, answer.appSKey) : answer.appSKey).toEqual(
+    const appSKeyKek = command.appSKeyToNetwork === 'likeNetworkKeys' ? nsKek : undefined
+    if (command.appSKeyToNetwork !== 'no')
+      expect(appSKeyKek && answer.appSKey ? keyUnwrap(appSKeyKek.value, answer.appSKey) : answer.appSKey).toEqual(
         expected.appSKey,
       )
     else
@@ -113,16 +114,71 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
   test('gives the network the AppSKey of a device whose record says so, in clear or under its KEK', async () => {
     for (const version of ['1.0.4', '1.1.0'] as const) {
       const enrolled = await scene.enrol(version, { networkIsApplicationServer: true })
-      const command = { ...joinCommand(enrolled, 7, {}, { dlSettings: 0x80 }), appSKeyToNetwork: true }
-      expectAnswer(enrolled, 7, command, {})
-      expectAnswer(enrolled, 7, { ...command, nsKekRecord: ns[32].record }, { ns: ns[32] })
-      const delivered = [command, { ...command, nsKekRecord: ns[32].record }, { ...command, appSKeyToNetwork: false }]
-      expect(delivered.map((one) => decodeReceipt(join(one).receipt).appSKey)).toEqual([
-        'networkClear',
-        'networkWrapped',
-        'none',
-      ])
+      const inClear = joinCommand(enrolled, 7, {}, { dlSettings: 0x80 })
+      const wrapped = { ...inClear, nsKekRecord: ns[32].record }
+      const rows = [
+        [{ ...inClear, appSKeyToNetwork: 'likeNetworkKeys' }, undefined, 'networkClear'],
+        [{ ...wrapped, appSKeyToNetwork: 'likeNetworkKeys' }, ns[32], 'networkWrapped'],
+        [{ ...wrapped, appSKeyToNetwork: 'clear' }, ns[32], 'networkClear'],
+        [wrapped, ns[32], 'none'],
+      ] as const
+      for (const [command, nsKek, delivery] of rows) {
+        expectAnswer(enrolled, 7, command, { ns: nsKek })
+        expect(decodeReceipt(join(command).receipt).appSKey).toBe(delivery)
+      }
     }
+  })
+
+  test.each([0, 1, 2] as const)('answers a rejoin of type %i', async (rejoinType) => {
+    const enrolled = await scene.enrol('1.1.0')
+    for (const cfList of [undefined, CF_LIST])
+      for (const keks of [{}, { ns: ns[16], as: as[32] }]) {
+        const parameters = { dlSettings: 0x83, cfList, joinNonce: 0xfffffe }
+        const phyPayload = enrolled.device.rejoinRequest(rejoinType, 0xfffe)
+        const command = { ...joinCommand(enrolled, 0, keks, parameters), phyPayload }
+        const answer = join(command)
+        const expected = enrolled.device.expectRejoin(rejoinType, 0xfffe, command)
+        expect(enrolled.device.decrypt(answer.phyPayload, 'rejoin')).toEqual(expected.accept)
+        const { ns: nsKek, as: asKek } = keks
+        const opened = nsKek ? answer.networkKeys.map((key) => keyUnwrap(nsKek.value, key)) : answer.networkKeys
+        expect(opened).toEqual(expected.networkKeys)
+        expect(asKek && answer.appSKey && keyUnwrap(asKek.value, answer.appSKey)).toEqual(asKek && expected.appSKey)
+        expect(decodeReceipt(answer.receipt).operation).toBe('answerRejoin')
+      }
+  })
+
+  test('refuses a rejoin that no 1.1 device or network made', async () => {
+    const enrolled = await scene.enrol('1.1.0')
+    const older = await scene.enrol('1.0.4')
+    const other = await scene.enrol('1.1.0')
+    const command = (device: Enrolled, phyPayload: Buffer, dlSettings = 0x80): JoinCommand => ({
+      ...joinCommand(device, 0, {}, { dlSettings }),
+      phyPayload,
+    })
+    for (const type of [0, 1, 2] as const) {
+      const frame = enrolled.device.rejoinRequest(type, 5)
+      expect(codeOf(() => join(command(enrolled, frame)))).toBe('accepted')
+      expect(codeOf(() => join(command(enrolled, frame, 0x03)))).toBe('join_parameters_invalid')
+      expect(codeOf(() => join(command(other, frame)))).toBe('eui_mismatch')
+      expect(codeOf(() => join(command(older, older.device.rejoinRequest(type, 5))))).toBe('rejoin_unsupported')
+      expect(codeOf(() => join(command(enrolled, frame.subarray(0, -1))))).toBe('join_request_malformed')
+    }
+  })
+
+  test('checks the MIC of a rejoin of type 1 under JSIntKey, before a session key is derived', async () => {
+    const enrolled = await scene.enrol('1.1.0')
+    const genuine = enrolled.device.rejoinRequest(1, 7)
+    const command = { ...joinCommand(enrolled, 0, {}, { dlSettings: 0x80 }), phyPayload: genuine }
+    expect(codeOf(() => join(command))).toBe('accepted')
+    for (const bit of [8 * 18, 8 * 20, 8 * 23 + 7]) {
+      const forged = { ...command, phyPayload: flipBit(genuine, bit) }
+      count.derived = 0
+      expect(codeOf(() => join(forged))).toBe('mic_mismatch')
+      expect(codeOf(() => verifyJoinRequest(bench.custody, forged))).toBe('mic_mismatch')
+      // JSIntKey itself, each time.
+      expect(count.derived).toBe(2)
+    }
+    expect(codeOf(() => verifyJoinRequest(bench.custody, command))).toBe('accepted')
   })
 
   test('makes session records from which the AppSKey is wrapped again for another application server', async () => {

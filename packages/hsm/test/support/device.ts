@@ -92,21 +92,44 @@ export class TestDevice {
     return frame
   }
 
-  /** The join-accept as the device decrypts it: by AES encryption. */
-  decrypt(phyPayload: Buffer): Buffer {
+  /** A rejoin-request: types 0 and 2 have a MIC under a key that nobody here has. */
+  rejoinRequest(rejoinType: 0 | 1 | 2, rjCount: number): Buffer {
+    const name = rejoinType === 1 ? reversed(this.joinEui) : Buffer.from(NET_ID, 'hex').reverse()
+    const message = Buffer.concat([
+      Buffer.of(0xc0, rejoinType),
+      name,
+      reversed(this.devEui),
+      uint(2, rjCount).reverse(),
+    ])
+    const mic = rejoinType === 1 ? aesCmac(this.#jsKeys.JSIntKey, message).subarray(0, 4) : randomBytes(4)
+    return Buffer.concat([message, mic])
+  }
+
+  /** The join-accept as the device decrypts it: by AES encryption, after a rejoin under JSEncKey. */
+  decrypt(phyPayload: Buffer, answered: 'join' | 'rejoin' = 'join'): Buffer {
+    const key = answered === 'join' ? this.#networkRoot : this.#jsKeys.JSEncKey
     const blocks: Buffer[] = []
     for (let start = 1; start < phyPayload.length; start += 16)
-      blocks.push(aesBlock(this.#networkRoot, phyPayload.subarray(start, start + 16)))
+      blocks.push(aesBlock(key, phyPayload.subarray(start, start + 16)))
     return Buffer.concat([phyPayload.subarray(0, 1), ...blocks])
   }
 
   expect(devNonce: number, parameters: JoinParameters): ExpectedJoin {
     const optNeg = this.nwkKey !== undefined && (parameters.dlSettings & 0x80) !== 0
-    return optNeg ? this.#expect11(devNonce, parameters) : this.#expect10(devNonce, parameters)
+    return optNeg ? this.#expect11(0xff, devNonce, parameters) : this.#expect10(devNonce, parameters)
+  }
+
+  /** LoRaWAN 1.1 §6.2.5: the rejoin type in the MIC, RJcount where a join has DevNonce. */
+  expectRejoin(rejoinType: 0 | 1 | 2, rjCount: number, parameters: JoinParameters): ExpectedJoin {
+    return this.#expect11(rejoinType, rjCount, parameters)
   }
 
   get #networkRoot(): Buffer {
     return this.nwkKey ?? this.appKey
+  }
+
+  get #jsKeys(): { readonly JSIntKey: Buffer; readonly JSEncKey: Buffer } {
+    return loraPacket.generateJSKeys(this.#networkRoot, Buffer.from(this.devEui, 'hex'))
   }
 
   #expect10(devNonce: number, parameters: JoinParameters): ExpectedJoin {
@@ -117,14 +140,14 @@ export class TestDevice {
     return { accept: Buffer.concat([payload, mic]), networkKeys: [keys.NwkSKey], appSKey: keys.AppSKey }
   }
 
-  #expect11(devNonce: number, parameters: JoinParameters): ExpectedJoin {
+  #expect11(joinReqType: number, devNonce: number, parameters: JoinParameters): ExpectedJoin {
     const nwkKey = this.#networkRoot
     const joinEui = Buffer.from(this.joinEui, 'hex')
     const joinNonce = uint(3, parameters.joinNonce)
     const keys = loraPacket.generateSessionKeys11(this.appKey, nwkKey, joinEui, joinNonce, uint(2, devNonce))
-    const { JSIntKey } = loraPacket.generateJSKeys(nwkKey, Buffer.from(this.devEui, 'hex'))
+    const { JSIntKey } = this.#jsKeys
     const payload = acceptPayload(parameters)
-    const prefix = Buffer.concat([Buffer.of(0xff), reversed(this.joinEui), uint(2, devNonce).reverse()])
+    const prefix = Buffer.concat([Buffer.of(joinReqType), reversed(this.joinEui), uint(2, devNonce).reverse()])
     const mic = aesCmac(JSIntKey, Buffer.concat([prefix, payload])).subarray(0, 4)
     return {
       accept: Buffer.concat([payload, mic]),

@@ -85,7 +85,7 @@ export function joinCommand(
     phyPayload: device.joinRequest(devNonce),
     nsKekRecord: keks.ns?.record,
     asKekRecord: keks.as?.record,
-    appSKeyToNetwork: false,
+    appSKeyToNetwork: 'no',
   }
 }
 

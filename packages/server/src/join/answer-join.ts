@@ -162,7 +162,7 @@ function command(request: JoinReq, keySet: JoinKeySet, { nsKek, asKek }: Recipie
     joinNonce,
     nsKekRecord: nsKek?.record,
     asKekRecord: asKek?.record,
-    appSKeyToNetwork: false,
+    appSKeyToNetwork: 'no' as const,
   }
 }
 
