@@ -1,6 +1,7 @@
 import {
   type AppSKeyAns,
   type AppSKeyReqToSend,
+  dialectOf,
   encodeAppSKeyAns,
   encodeAppSKeyReq,
   encodeFailure,
@@ -15,6 +16,7 @@ import { AppSKeyClient, KekRing } from '../src/index.ts'
 import { codeOf } from './errors.ts'
 import { wrap } from './key-wrap.ts'
 
+const STANDARD = dialectOf('standard-1.0')
 const KEK = Buffer.alloc(16, 0x4b)
 const APP_S_KEY = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
 const SESSION = {
@@ -45,10 +47,10 @@ const joinServer = {
 }
 
 function answerTo(body: string): string {
-  const message = parseMessage(Buffer.from(body))
+  const message = parseMessage(Buffer.from(body), STANDARD)
   if (message.kind !== 'message') throw new Error(message.kind)
   const request = parseAppSKeyReq(message.header, message.members)
-  if (outcome === 'refuse') return encodeFailure(request.header, 'ActivationDisallowed', 'not your device')
+  if (outcome === 'refuse') return encodeFailure(request.header, 'ActivationDisallowed', 'not your device', STANDARD)
   return encodeAppSKeyAns(request.header, outcome)
 }
 

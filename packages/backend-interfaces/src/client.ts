@@ -1,115 +1,125 @@
 import { randomInt } from 'node:crypto'
-import { Agent } from 'undici'
 import { AnswerError } from './answer-error.ts'
-import { MAX_BODY_BYTES } from './json-object.ts'
-import { type AppSKeyAns, type JoinAns, parseAppSKeyAns, parseJoinAns } from './parse-answer.ts'
+import { type Authorization, authorizationHeader } from './authorization.ts'
+import { type ConnectionOptions, Connections, type HttpAnswer } from './connections.ts'
+import {
+  type AppSKeyAns,
+  type HomeNsAns,
+  type JoinAns,
+  parseAppSKeyAns,
+  parseHomeNsAns,
+  parseJoinAns,
+  parseRejoinAns,
+} from './parse-answer.ts'
 import type { ProtocolVersion } from './protocol-version.ts'
-import { type AppSKeyReqToSend, encodeAppSKeyReq, encodeJoinReq, type JoinReqToSend } from './requests.ts'
+import { type RequestStyle, STANDARD_STYLE } from './request-style.ts'
+import {
+  type AppSKeyReqToSend,
+  encodeAppSKeyReq,
+  encodeHomeNsReq,
+  encodeJoinReq,
+  encodeRejoinReq,
+  type HomeNsReqToSend,
+  type JoinReqToSend,
+} from './requests.ts'
 
-export interface ClientOptions {
+/** Where answers arrive that the join server posts, instead of sending them in its response (TS002 1.0 §20, asynchronous). */
+export interface AnswerInbox {
+  /**
+   * The body of the answer with this TransactionID, when it arrives; to be asked for before the request is sent. Rejects
+   * with the reason of `signal` when that aborts.
+   */
+  answerTo(transactionId: number, signal: AbortSignal): Promise<Uint8Array>
+}
+
+export interface ClientOptions extends ConnectionOptions {
   /** Where the join server is asked; https only. The path is used as it is. */
   readonly url: string | URL
-  /** PEM of the authorities that may have signed the server's certificate. */
-  readonly ca: string | Buffer
-  /** PEM of the client certificate, with its intermediates. */
-  readonly cert: string | Buffer
-  /** PEM of the client's private key. */
-  readonly key: string | Buffer
-  /** For one whole exchange, connecting included. A join-accept must leave five seconds after the uplink. */
-  readonly timeoutMs: number
-  /** Sees every exchange that was answered, as text, whatever the status. The answer may hold network session keys. */
+  readonly authorization?: Authorization | undefined
+  /** How requests are written and sent; as the standard has it unless told otherwise. */
+  readonly style?: RequestStyle | undefined
+  /** Takes the answers of a join server that answers asynchronously. */
+  readonly inbox?: AnswerInbox | undefined
+  /**
+   * Sees every exchange that was answered, as text, whatever the status, and a second time with the answer when that came
+   * to the inbox. The answer may hold network session keys.
+   */
   readonly onExchange?: ((requestText: string, answerText: string) => void) | undefined
 }
 
-export interface HttpAnswer {
-  readonly status: number
-  readonly contentType: string | undefined
-  readonly body: Uint8Array
-}
-
-/** A network server's or application server's side of the Backend Interfaces, over mutual TLS. Redirects are not followed. */
+/** A network server's or application server's side of the Backend Interfaces, over TLS. Redirects are not followed. */
 export interface BackendInterfacesClient extends AsyncDisposable {
   /** A refusal is returned, not thrown. @throws AnswerError */
   joinReq(request: JoinReqToSend): Promise<JoinAns>
   /** A refusal is returned, not thrown. @throws AnswerError */
+  rejoinReq(request: JoinReqToSend): Promise<JoinAns>
+  /** A refusal is returned, not thrown. @throws AnswerError */
   appSKeyReq(request: AppSKeyReqToSend): Promise<AppSKeyAns>
-  /** Posts `body` as it is. @throws AnswerError connection or timeout */
+  /** A refusal is returned, not thrown. @throws AnswerError */
+  homeNsReq(request: HomeNsReqToSend): Promise<HomeNsAns>
+  /** Posts `body` as it is, and gives the response. @throws AnswerError connection or timeout */
   post(body: string | Uint8Array, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>
   /** Waits for exchanges under way and closes the connections. */
   close(): Promise<void>
 }
 
-/** @throws TypeError when the URL is not https: session keys may travel in clear inside TLS, and nowhere else */
+/**
+ * @throws TypeError when the URL is not https (session keys may travel in clear inside TLS, and nowhere else), or when
+ * `authorization` cannot stand in a header
+ */
 export function createClient(options: ClientOptions): BackendInterfacesClient {
+  const { style = STANDARD_STYLE, onExchange, inbox, timeoutMs } = options
   const url = new URL(options.url)
   if (url.protocol !== 'https:') throw new TypeError('The Backend Interfaces are spoken over https only.')
-  const agent = createAgent(options)
+  const authorization = options.authorization === undefined ? {} : authorizationHeader(options.authorization)
+  const connections = new Connections(url, options, style.connections)
 
-  async function post(body: string | Uint8Array, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer> {
-    const answer = await exchange(agent, url, body, headers, options.timeoutMs)
-    options.onExchange?.(Buffer.from(body).toString(), Buffer.from(answer.body).toString())
+  async function post(
+    body: string | Uint8Array,
+    headers: Readonly<Record<string, string>> = style.httpHeaders,
+  ): Promise<HttpAnswer> {
+    const answer = await connections.post(body, { ...headers, ...authorization })
+    onExchange?.(Buffer.from(body).toString(), Buffer.from(answer.body).toString())
+    return answer
+  }
+
+  /** Posts a request; its answer comes in the response or, asynchronously, to the inbox. */
+  async function ask(body: string, transactionId: number): Promise<Uint8Array> {
+    if (inbox === undefined) return successfulBody(await post(body))
+    const settled = new AbortController()
+    const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(timeoutMs)])
+    const arrived = inbox.answerTo(transactionId, signal).catch((cause: unknown) => {
+      throw new AnswerError('timeout', `The join server did not post an answer within ${timeoutMs} ms.`, { cause })
+    })
+    try {
+      const [answer] = await Promise.all([arrived, post(body).then(successfulBody)])
+      onExchange?.(body, Buffer.from(answer).toString())
+      return answer
+    } finally {
+      settled.abort()
+    }
+  }
+
+  async function exchange<Request extends { readonly protocolVersion: ProtocolVersion }, Answer extends AnswerId>(
+    request: Request,
+    encode: (request: Request, transactionId: number, style: RequestStyle) => string,
+    parse: (body: Uint8Array) => Answer,
+  ): Promise<Answer> {
+    const transactionId = style.transactionId === 'zero' ? 0 : randomTransactionId()
+    const answer = parse(await ask(encode(request, transactionId, style), transactionId))
+    checkBelongs(answer, request, transactionId)
     return answer
   }
 
   return {
-    async joinReq(request) {
-      const transactionId = randomTransactionId()
-      const answer = parseJoinAns(successfulBody(await post(encodeJoinReq(request, transactionId))))
-      checkBelongs(answer, request, transactionId)
-      return answer
-    },
-    async appSKeyReq(request) {
-      const transactionId = randomTransactionId()
-      const answer = parseAppSKeyAns(successfulBody(await post(encodeAppSKeyReq(request, transactionId))))
-      checkBelongs(answer, request, transactionId)
-      return answer
-    },
+    joinReq: (request) => exchange(request, encodeJoinReq, parseJoinAns),
+    rejoinReq: (request) => exchange(request, encodeRejoinReq, parseRejoinAns),
+    appSKeyReq: (request) => exchange(request, encodeAppSKeyReq, parseAppSKeyAns),
+    homeNsReq: (request) => exchange(request, encodeHomeNsReq, parseHomeNsAns),
     post,
-    close: () => agent.close(),
-    [Symbol.asyncDispose]: () => agent.close(),
+    close: () => connections.close(),
+    [Symbol.asyncDispose]: () => connections.close(),
   }
-}
-
-function createAgent({ ca, cert, key, timeoutMs }: ClientOptions): Agent {
-  return new Agent({
-    // TS002 1.0 §20 asks for HTTP/1.1.
-    allowH2: false,
-    connect: { ca, cert, key, timeout: timeoutMs, minVersion: 'TLSv1.2' },
-    maxResponseSize: MAX_BODY_BYTES,
-  })
-}
-
-async function exchange(
-  agent: Agent,
-  url: URL,
-  body: string | Uint8Array,
-  headers: Readonly<Record<string, string>> = { 'content-type': 'application/json' },
-  timeoutMs: number,
-): Promise<HttpAnswer> {
-  try {
-    const response = await agent.request({
-      origin: url.origin,
-      path: url.pathname + url.search,
-      method: 'POST',
-      headers,
-      body,
-      signal: AbortSignal.timeout(timeoutMs),
-    })
-    const contentType = response.headers['content-type']
-    return {
-      status: response.statusCode,
-      contentType: typeof contentType === 'string' ? contentType : undefined,
-      body: await response.body.bytes(),
-    }
-  } catch (cause) {
-    throw isTimeout(cause)
-      ? new AnswerError('timeout', `The join server did not answer within ${timeoutMs} ms.`, { cause })
-      : new AnswerError('connection', 'The exchange with the join server failed.', { cause })
-  }
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'TimeoutError' || error.name === 'ConnectTimeoutError')
 }
 
 function successfulBody({ status, body }: HttpAnswer): Uint8Array {
@@ -117,8 +127,13 @@ function successfulBody({ status, body }: HttpAnswer): Uint8Array {
   return body
 }
 
+interface AnswerId {
+  readonly transactionId: number
+  readonly protocolVersion: ProtocolVersion
+}
+
 function checkBelongs(
-  answer: { readonly transactionId: number; readonly protocolVersion: ProtocolVersion },
+  answer: AnswerId,
   request: { readonly protocolVersion: ProtocolVersion },
   transactionId: number,
 ): void {

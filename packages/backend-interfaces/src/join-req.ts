@@ -7,20 +7,22 @@ import {
   JOIN_REQUEST_SIZE,
   type JoinRequest,
   type MacVersion,
-  MacVersionError,
   type NetId,
   parseDevAddr,
-  parseDevEui,
-  parseMacVersion,
-  parseNetId,
 } from '@mortise/lorawan'
+import {
+  readCfList,
+  readDevEui,
+  readDlSettings,
+  readFrameDigits,
+  readMacVersion,
+  readNetId,
+  readRxDelay,
+} from './activation-members.ts'
 import type { Members } from './json-object.ts'
 import { MessageError } from './message-error.ts'
 import type { RequestHeader } from './parse-header.ts'
-import { isAbsent, readHex, readHexOf, readUnsigned, requireHex } from './wire-values.ts'
-
-const CF_LIST_SIZE = 16
-const MAX_RX_DELAY = 15
+import { requireHex } from './wire-values.ts'
 
 /** A JoinReq (TS002 1.0 §8 step 3). */
 export interface JoinReq {
@@ -49,29 +51,25 @@ export interface JoinReq {
  * @throws MessageError Malformed, or FrameSizeError for a PHYPayload that has not the 23 bytes of a join-request
  */
 export function parseJoinReq(header: RequestHeader, members: Members): JoinReq {
-  const netId = readHexOf(header.senderId, 3)
-  if (netId === undefined) throw new MessageError('Malformed', 'SenderID of a JoinReq must be a NetID of 3 bytes.')
+  const netId = readNetId(header)
   const phyPayload = readJoinRequestFrame(members['PHYPayload'])
   const frame = decodeFrame(phyPayload)
   return {
     header,
-    netId: parseNetId(netId),
+    netId,
     macVersion: readMacVersion(members['MACVersion']),
     phyPayload,
     frame,
-    devEui: readDevEui(members['DevEUI'], frame),
+    devEui: readDevEui(members['DevEUI'], frame.devEui),
     devAddr: parseDevAddr(requireHex('DevAddr', members['DevAddr'], 4)),
-    dlSettings: Number.parseInt(requireHex('DLSettings', members['DLSettings'], 1), 16),
+    dlSettings: readDlSettings(members['DLSettings']),
     rxDelay: readRxDelay(members['RxDelay']),
     cfList: readCfList(members['CFList']),
   }
 }
 
 function readJoinRequestFrame(value: unknown): Uint8Array {
-  const digits = readHex(value)
-  if (digits === undefined || digits === '') {
-    throw new MessageError('Malformed', 'PHYPayload is missing or is not hex.')
-  }
+  const digits = readFrameDigits(value)
   if (digits.length !== 2 * JOIN_REQUEST_SIZE) {
     throw new MessageError('FrameSizeError', `PHYPayload of a join-request has ${JOIN_REQUEST_SIZE} bytes.`)
   }
@@ -85,34 +83,4 @@ function decodeFrame(phyPayload: Uint8Array): JoinRequest {
     if (error instanceof FrameError) throw new MessageError('Malformed', 'PHYPayload is not a join-request (MHDR).')
     throw error
   }
-}
-
-/** TS002 leaves open which DevEUI counts when the member and the frame differ; a difference is refused. */
-function readDevEui(value: unknown, frame: JoinRequest): DevEui {
-  const devEui = parseDevEui(requireHex('DevEUI', value, 8))
-  if (devEui !== frame.devEui) throw new MessageError('Malformed', 'DevEUI differs from the DevEUI in PHYPayload.')
-  return devEui
-}
-
-function readMacVersion(value: unknown): MacVersion | undefined {
-  if (typeof value !== 'string' || value === '') {
-    throw new MessageError('Malformed', 'MACVersion is missing or is not a string.')
-  }
-  try {
-    return parseMacVersion(value)
-  } catch (error) {
-    if (error instanceof MacVersionError) return undefined
-    throw error
-  }
-}
-
-function readRxDelay(value: unknown): number {
-  const rxDelay = readUnsigned(value, MAX_RX_DELAY)
-  if (rxDelay === undefined) throw new MessageError('Malformed', `RxDelay must be a number from 0 to ${MAX_RX_DELAY}.`)
-  return rxDelay
-}
-
-function readCfList(value: unknown): Uint8Array | undefined {
-  if (isAbsent(value)) return undefined
-  return hexToBytes(requireHex('CFList', value, CF_LIST_SIZE))
 }

@@ -1,6 +1,12 @@
-import { hexToBytes, parseDevEui } from '@mortise/lorawan'
+import { hexToBytes, type NsId, parseDevEui, parseNetId, parseNsId } from '@mortise/lorawan'
 import { AnswerError } from './answer-error.ts'
-import { type AppSKeyOutcome, type JoinOutcome, MAX_LIFETIME, type NetworkSessionKeys } from './answers.ts'
+import {
+  type AppSKeyOutcome,
+  type HomeNsOutcome,
+  type JoinOutcome,
+  MAX_LIFETIME,
+  type NetworkSessionKeys,
+} from './answers.ts'
 import { MAX_SESSION_KEY_ID_BYTES } from './app-s-key-req.ts'
 import { isJsonObject, type Members, readJsonObject } from './json-object.ts'
 import { CLEAR_KEY_SIZE, type KeyEnvelope, WRAPPED_KEY_SIZE } from './key-envelope.ts'
@@ -20,16 +26,31 @@ export interface FailureAns extends AnswerBase {
   readonly description?: string | undefined
 }
 
+/** Also a RejoinAns, which carries the same. */
 export type JoinAns = (AnswerBase & { readonly resultCode: 'Success' } & JoinOutcome) | FailureAns
 
 export type AppSKeyAns = (AnswerBase & { readonly resultCode: 'Success' } & AppSKeyOutcome) | FailureAns
+
+export type HomeNsAns = (AnswerBase & { readonly resultCode: 'Success' } & HomeNsOutcome) | FailureAns
 
 /**
  * Reads a JoinAns body.
  * @throws AnswerError not_json, unexpected_message, unknown_result_code or malformed
  */
 export function parseJoinAns(body: Uint8Array): JoinAns {
-  const members = readAnswer(body, 'JoinAns')
+  return parseActivation(body, 'JoinAns')
+}
+
+/**
+ * Reads a RejoinAns body.
+ * @throws AnswerError not_json, unexpected_message, unknown_result_code or malformed
+ */
+export function parseRejoinAns(body: Uint8Array): JoinAns {
+  return parseActivation(body, 'RejoinAns')
+}
+
+function parseActivation(body: Uint8Array, messageType: 'JoinAns' | 'RejoinAns'): JoinAns {
+  const members = readAnswer(body, messageType)
   const answer = readBase(members)
   const result = readResult(members['Result'])
   if (result.resultCode !== 'Success') return { ...answer, ...result }
@@ -64,7 +85,22 @@ export function parseAppSKeyAns(body: Uint8Array): AppSKeyAns {
   }
 }
 
-function readAnswer(body: Uint8Array, messageType: string): Members {
+/**
+ * Reads a HomeNSAns body.
+ * @throws AnswerError not_json, unexpected_message, unknown_result_code or malformed
+ */
+export function parseHomeNsAns(body: Uint8Array): HomeNsAns {
+  const members = readAnswer(body, 'HomeNSAns')
+  const answer = readBase(members)
+  const result = readResult(members['Result'])
+  if (result.resultCode !== 'Success') return { ...answer, ...result }
+  const hNetId = readHexOf(members['HNetID'], 3)
+  if (hNetId === undefined) throw malformed('HNetID must be hex of 3 bytes.')
+  return { ...answer, resultCode: 'Success', hNetId: parseNetId(hNetId), hNsId: readHNsId(members['HNSID']) }
+}
+
+/** @throws AnswerError not_json or unexpected_message */
+export function readAnswer(body: Uint8Array, messageType: string): Members {
   const json = readJsonObject(body)
   if (json.kind !== 'object') throw new AnswerError('not_json', json.description)
   if (json.members['MessageType'] !== messageType) {
@@ -81,7 +117,8 @@ function readBase(members: Members): AnswerBase {
   return { protocolVersion, transactionId }
 }
 
-function readResult(value: unknown): { resultCode: 'Success' } | Omit<FailureAns, keyof AnswerBase> {
+/** @throws AnswerError unknown_result_code or malformed */
+export function readResult(value: unknown): { resultCode: 'Success' } | Omit<FailureAns, keyof AnswerBase> {
   // A missing Result is no Success, although ChirpStack takes it for one.
   if (!isJsonObject(value) || typeof value['ResultCode'] !== 'string') throw malformed('Result has no ResultCode.')
   const resultCode = parseResultCode(value['ResultCode'])
@@ -95,6 +132,14 @@ function readJoinAccept(value: unknown): Uint8Array {
   const digits = readHexOf(value, 17) ?? readHexOf(value, 33)
   if (digits === undefined) throw malformed('PHYPayload must be a join-accept of 17 or 33 bytes.')
   return hexToBytes(digits)
+}
+
+/** Absent in version 1.0, and where it is not known. */
+function readHNsId(value: unknown): NsId | undefined {
+  if (isAbsent(value)) return undefined
+  const digits = readHexOf(value, 8)
+  if (digits === undefined) throw malformed('HNSID must be hex of 8 bytes.')
+  return parseNsId(digits)
 }
 
 function readNetworkKeys(members: Members): NetworkSessionKeys {

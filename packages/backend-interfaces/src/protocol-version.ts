@@ -1,9 +1,6 @@
 /** The versions of the Backend Interfaces specification (TS002) that are spoken here. */
 export type ProtocolVersion = '1.0' | '1.1'
 
-/** An unsupported or unreadable version is answered in this one. */
-export const HIGHEST_PROTOCOL_VERSION: ProtocolVersion = '1.1'
-
 export function isProtocolVersion(value: unknown): value is ProtocolVersion {
   return value === '1.0' || value === '1.1'
 }

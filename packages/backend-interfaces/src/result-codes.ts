@@ -1,3 +1,4 @@
+import type { Dialect } from './dialects.ts'
 import type { ProtocolVersion } from './protocol-version.ts'
 
 /**
@@ -39,9 +40,9 @@ export type FailureCode = Exclude<ResultCode, 'Success'>
 
 export const RESULT_CODES = Object.keys(WIRE) as readonly ResultCode[]
 
-/** The spelling of a result code towards a peer that speaks `protocolVersion`. */
-export function resultCodeFor(code: ResultCode, protocolVersion: ProtocolVersion): string {
-  return WIRE[code][protocolVersion]
+/** The spelling of a result code towards a peer of this dialect that asked in `protocolVersion`. */
+export function resultCodeFor(code: ResultCode, protocolVersion: ProtocolVersion, { resultCodes }: Dialect): string {
+  return WIRE[code][resultCodes === 'as-asked' ? protocolVersion : resultCodes]
 }
 
 const BY_WIRE_NAME = new Map<string, ResultCode>([
@@ -49,6 +50,8 @@ const BY_WIRE_NAME = new Map<string, ResultCode>([
   ['MalformedRequest', 'Malformed'],
   // The prose of TS002 1.0 spells it right, and so may a peer.
   ['UnknownReceiver', 'UnkownReceiver'],
+  // As brocaar/lorawan, the library of ChirpStack 3, writes it.
+  ['RoamingActDisallowedA', 'RoamingActDisallowed'],
 ])
 
 /** Reads a result code of either protocol version; undefined when no version knows it. */

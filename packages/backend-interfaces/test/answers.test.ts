@@ -12,7 +12,7 @@ import {
 } from '@mortise/backend-interfaces'
 import { hexToBytes, parseDevEui } from '@mortise/lorawan'
 import { describe, expect, it } from 'vitest'
-import { acceptedMessage, APP_S_KEY_REQ, JOIN_REQ, type Message, withMembers } from './messages.ts'
+import { acceptedMessage, APP_S_KEY_REQ, JOIN_REQ, type Message, STANDARD, withMembers } from './messages.ts'
 import { chirpStackComplaint, ttsComplaint } from './peer-rules.ts'
 
 function headerWith(changes: Message, baseline: Readonly<Message> = JOIN_REQ): RequestHeader {
@@ -55,7 +55,7 @@ describe('answerHeader', () => {
       SenderToken: '0xAB',
       ReceiverToken: 'cd',
     })
-    expect(JSON.parse(JSON.stringify(answerHeader(header)))).toEqual({
+    expect(JSON.parse(JSON.stringify(answerHeader(header, STANDARD)))).toEqual({
       ProtocolVersion: '1.0',
       MessageType: 'JoinAns',
       SenderID: '70B3D57ED0000000',
@@ -68,19 +68,21 @@ describe('answerHeader', () => {
 
   it('echoes SenderNSID as ReceiverNSID in 1.1 only', () => {
     const nsId = { SenderNSID: '70B3D57ED0000013' }
-    expect(answerHeader(headerWith({ ...nsId, ProtocolVersion: '1.1' })).ReceiverNSID).toBe('70b3d57ed0000013')
-    expect(answerHeader(headerWith({ ...nsId, ProtocolVersion: '1.0' })).ReceiverNSID).toBeUndefined()
-    expect(answerHeader(headerWith({ ProtocolVersion: '1.1' })).ReceiverNSID).toBeUndefined()
+    expect(answerHeader(headerWith({ ...nsId, ProtocolVersion: '1.1' }), STANDARD).ReceiverNSID).toBe(
+      '70b3d57ed0000013',
+    )
+    expect(answerHeader(headerWith({ ...nsId, ProtocolVersion: '1.0' }), STANDARD).ReceiverNSID).toBeUndefined()
+    expect(answerHeader(headerWith({ ProtocolVersion: '1.1' }), STANDARD).ReceiverNSID).toBeUndefined()
   })
 
   it('says what little is known of a header that could not be read', () => {
-    expect(JSON.stringify(answerHeader({ protocolVersion: '1.1' }))).toBe('{"ProtocolVersion":"1.1"}')
+    expect(JSON.stringify(answerHeader({ protocolVersion: '1.1' }, STANDARD))).toBe('{"ProtocolVersion":"1.1"}')
   })
 })
 
 describe('encodeJoinAns', () => {
   it('writes a 1.0 answer: NwkSKey, lower-case hex, a label only on what is wrapped', () => {
-    expect(JSON.parse(encodeJoinAns(headerWith({}), OUTCOME_10))).toEqual({
+    expect(JSON.parse(encodeJoinAns(headerWith({}), OUTCOME_10, STANDARD))).toEqual({
       ProtocolVersion: '1.0',
       MessageType: 'JoinAns',
       SenderID: '70b3d57ed0000000',
@@ -96,7 +98,7 @@ describe('encodeJoinAns', () => {
   })
 
   it('writes a 1.1 answer: the three network session keys, and nothing that is absent', () => {
-    expect(JSON.parse(encodeJoinAns(headerWith({}), OUTCOME_11))).toEqual({
+    expect(JSON.parse(encodeJoinAns(headerWith({}), OUTCOME_11, STANDARD))).toEqual({
       ProtocolVersion: '1.0',
       MessageType: 'JoinAns',
       SenderID: '70b3d57ed0000000',
@@ -112,14 +114,14 @@ describe('encodeJoinAns', () => {
   })
 
   it('treats an empty label as none', () => {
-    const text = encodeJoinAns(headerWith({}), { ...OUTCOME_10, appSKey: { kekLabel: '', ...clear(1) } })
+    const text = encodeJoinAns(headerWith({}), { ...OUTCOME_10, appSKey: { kekLabel: '', ...clear(1) } }, STANDARD)
     expect(text).not.toContain('KEKLabel')
   })
 
   it('escapes labels and sender identifiers', () => {
     const label = 'a"b\\c\u0001\u2028✓'
     const header = headerWith({ SenderID: 'as"},"x":{"\\' })
-    const answer = JSON.parse(encodeJoinAns(header, { ...OUTCOME_10, appSKey: wrapped(1, label) })) as Message
+    const answer = JSON.parse(encodeJoinAns(header, { ...OUTCOME_10, appSKey: wrapped(1, label) }, STANDARD)) as Message
     expect(answer['ReceiverID']).toBe('as"},"x":{"\\')
     expect(answer['AppSKey']).toMatchObject({ KEKLabel: label })
     expect(answer).not.toHaveProperty('x')
@@ -137,7 +139,7 @@ describe('encodeJoinAns', () => {
     ['a fractional Lifetime', { lifetime: 0.5 }],
     ['a Lifetime that is no number', { lifetime: Number.NaN }],
   ])('refuses to write %s', (_, changes) => {
-    expect(() => encodeJoinAns(headerWith({}), { ...OUTCOME_10, ...changes })).toThrow(RangeError)
+    expect(() => encodeJoinAns(headerWith({}), { ...OUTCOME_10, ...changes }, STANDARD)).toThrow(RangeError)
   })
 })
 
@@ -159,16 +161,18 @@ describe('encodeAppSKeyAns', () => {
 
 describe('encodeFailure', () => {
   it('writes header and Result, in the spelling of the version', () => {
-    expect(JSON.parse(encodeFailure(headerWith({}), 'FrameReplayed', 'DevNonce 1 was used before.'))).toEqual({
-      ProtocolVersion: '1.0',
-      MessageType: 'JoinAns',
-      SenderID: '70b3d57ed0000000',
-      ReceiverID: '000013',
-      TransactionID: 988596437,
-      Result: { ResultCode: 'JoinReqFailed', Description: 'DevNonce 1 was used before.' },
-    })
+    expect(JSON.parse(encodeFailure(headerWith({}), 'FrameReplayed', 'DevNonce 1 was used before.', STANDARD))).toEqual(
+      {
+        ProtocolVersion: '1.0',
+        MessageType: 'JoinAns',
+        SenderID: '70b3d57ed0000000',
+        ReceiverID: '000013',
+        TransactionID: 988596437,
+        Result: { ResultCode: 'JoinReqFailed', Description: 'DevNonce 1 was used before.' },
+      },
+    )
     const header11 = headerWith({ ProtocolVersion: '1.1' })
-    expect(encodeFailure(header11, 'FrameReplayed', 'x')).toContain('"ResultCode":"FrameReplayed"')
+    expect(encodeFailure(header11, 'FrameReplayed', 'x', STANDARD)).toContain('"ResultCode":"FrameReplayed"')
   })
 })
 
@@ -183,7 +187,7 @@ describe('what ChirpStack v4 and The Things Stack accept', () => {
 
   it.each(Object.entries(headers))('every JoinAns to %s', (_, header) => {
     for (const outcome of [OUTCOME_10, OUTCOME_11, { ...OUTCOME_10, appSKey: clear(1), sessionKeyId: undefined }]) {
-      const text = encodeJoinAns(header, outcome)
+      const text = encodeJoinAns(header, outcome, STANDARD)
       expect(chirpStackComplaint(text)).toBeUndefined()
       expect(ttsComplaint(text)).toBeUndefined()
     }
@@ -196,13 +200,13 @@ describe('what ChirpStack v4 and The Things Stack accept', () => {
   const failures = RESULT_CODES.filter((code): code is FailureCode => code !== 'Success')
 
   it.each(failures)('the failure %s', (code) => {
-    expect(chirpStackComplaint(encodeFailure(headers.chirpStack, code, 'Look here.'))).toBeUndefined()
-    expect(ttsComplaint(encodeFailure(headers.tts10, code, 'Look here.'))).toBeUndefined()
-    expect(ttsComplaint(encodeFailure(headers.tts11, code, 'Look here.'))).toBeUndefined()
+    expect(chirpStackComplaint(encodeFailure(headers.chirpStack, code, 'Look here.', STANDARD))).toBeUndefined()
+    expect(ttsComplaint(encodeFailure(headers.tts10, code, 'Look here.', STANDARD))).toBeUndefined()
+    expect(ttsComplaint(encodeFailure(headers.tts11, code, 'Look here.', STANDARD))).toBeUndefined()
   })
 
   it('the rules themselves refuse what those servers lose', () => {
-    const good = encodeJoinAns(headers.chirpStack, OUTCOME_10)
+    const good = encodeJoinAns(headers.chirpStack, OUTCOME_10, STANDARD)
     expect(chirpStackComplaint(good.replace('"Success"', '"NoAction"'))).toBeDefined()
     expect(chirpStackComplaint(good.replace('"Lifetime":0', '"Lifetime":null'))).toBeDefined()
     expect(chirpStackComplaint(good.replace('"NwkSKey"', '"FNwkSIntKey"'))).toBeDefined()

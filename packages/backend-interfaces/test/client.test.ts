@@ -19,6 +19,7 @@ import {
 import { hexToBytes, parseDevAddr, parseDevEui, parseJoinEui, parseNetId } from '@mortise/lorawan'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Certificates, makeCertificates } from './certificates.ts'
+import { STANDARD } from './messages.ts'
 
 const JOIN: JoinReqToSend = {
   protocolVersion: '1.0',
@@ -56,12 +57,12 @@ type Handler = (request: IncomingMessage, body: Buffer, response: ServerResponse
 
 /** Answers as a join server would. */
 const joinServer: Handler = (_, body, response) => {
-  const message = parseMessage(body)
+  const message = parseMessage(body, STANDARD)
   if (message.kind !== 'message') throw new Error(message.kind)
   const { header, members } = message
   if (header.messageType === 'JoinReq') {
     parseJoinReq(header, members)
-    response.end(encodeJoinAns(header, OUTCOME))
+    response.end(encodeJoinAns(header, OUTCOME, STANDARD))
   } else {
     const { devEui, sessionKeyId } = parseAppSKeyReq(header, members)
     response.end(encodeAppSKeyAns(header, { devEui, sessionKeyId, appSKey: OUTCOME.appSKey }))
@@ -136,8 +137,9 @@ describe('the client over mutual TLS', () => {
 
   it('returns a refusal as an answer', async () => {
     handler = (_, body, response) => {
-      const message = parseMessage(body)
-      if (message.kind === 'message') response.end(encodeFailure(message.header, 'MICFailed', 'The MIC is wrong.'))
+      const message = parseMessage(body, STANDARD)
+      if (message.kind === 'message')
+        response.end(encodeFailure(message.header, 'MICFailed', 'The MIC is wrong.', STANDARD))
     }
     await using ns = client()
     expect(await ns.joinReq(JOIN)).toMatchObject({ resultCode: 'MICFailed', description: 'The MIC is wrong.' })

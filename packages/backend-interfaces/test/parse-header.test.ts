@@ -1,6 +1,6 @@
 import { encodeFailure, MAX_BODY_BYTES, MAX_DEPTH, normalizeSenderId, parseMessage } from '@mortise/backend-interfaces'
 import { describe, expect, it } from 'vitest'
-import { acceptedMessage, APP_S_KEY_REQ, bytesOf, JOIN_REQ, refusedMessage, withMembers } from './messages.ts'
+import { acceptedMessage, APP_S_KEY_REQ, bytesOf, JOIN_REQ, refusedMessage, STANDARD, withMembers } from './messages.ts'
 
 const TEXT = JSON.stringify(JOIN_REQ)
 
@@ -47,17 +47,17 @@ describe('a body that is accepted', () => {
     ['a member called __proto__', insertMember('"__proto__":{"x":1}')],
     [`nesting of ${MAX_DEPTH} levels`, insertMember(`"x":${nested(MAX_DEPTH - 1)}`)],
   ])('with %s', (_, text) => {
-    expect(parseMessage(bytesOf(text)).kind).toBe('message')
+    expect(parseMessage(bytesOf(text), STANDARD).kind).toBe('message')
   })
 
   it(`of ${MAX_BODY_BYTES} bytes`, () => {
-    expect(parseMessage(paddedTo(MAX_BODY_BYTES)).kind).toBe('message')
+    expect(parseMessage(paddedTo(MAX_BODY_BYTES), STANDARD).kind).toBe('message')
   })
 
   it('wherever its bytes lie in memory', () => {
     const whole = new Uint8Array(TEXT.length + 20)
     whole.set(bytesOf(TEXT), 7)
-    expect(parseMessage(whole.subarray(7, 7 + TEXT.length)).kind).toBe('message')
+    expect(parseMessage(whole.subarray(7, 7 + TEXT.length), STANDARD).kind).toBe('message')
   })
 })
 
@@ -85,7 +85,7 @@ describe('a body of which nothing can be made is answered with HTTP 400', () => 
   ])('%s', (_, body) => {
     const refused = refusedMessage(body)
     expect(refused).toMatchObject({ httpStatus: 400, result: 'Malformed', header: { protocolVersion: '1.1' } })
-    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description))).toEqual({
+    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description, STANDARD))).toEqual({
       ProtocolVersion: '1.1',
       Result: { ResultCode: 'MalformedMessage', Description: refused.description },
     })
@@ -98,7 +98,7 @@ describe('a body of which nothing can be made is answered with HTTP 400', () => 
   ])('%s: in the version that it named', (_, body) => {
     const refused = refusedMessage(body)
     expect(refused).toMatchObject({ httpStatus: 400, result: 'Malformed', header: { protocolVersion: '1.0' } })
-    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description))).toMatchObject({
+    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description, STANDARD))).toMatchObject({
       ProtocolVersion: '1.0',
       Result: { ResultCode: 'MalformedRequest' },
     })
@@ -155,7 +155,7 @@ describe('a message with a flaw is answered with HTTP 200 and as much header as 
     ['SenderToken of an odd number of digits', { SenderToken: 'abc' }],
     ['SenderToken of 65 bytes', { SenderToken: 'ab'.repeat(65) }],
     ['ReceiverToken not a string', { ReceiverToken: 1 }],
-    ['MessageType RejoinReq, which is not served yet', { MessageType: 'RejoinReq' }],
+    ['MessageType XmitDataReq, which is between network servers', { MessageType: 'XmitDataReq' }],
     ['MessageType unknown', { MessageType: 'JoinSomething' }],
     ['MessageType in another case', { MessageType: 'joinreq' }],
     ['MessageType that nobody would send', { MessageType: '"><script>Req' }],
@@ -178,7 +178,7 @@ describe('a message with a flaw is answered with HTTP 200 and as much header as 
   it.each(['1.2', '2.0', '1', '1.0.0', ''])('refuses ProtocolVersion %j in the highest version spoken', (version) => {
     const refused = refusedMessage(bytesOf(JSON.stringify(withMembers(JOIN_REQ, { ProtocolVersion: version }))))
     expect(refused).toMatchObject({ httpStatus: 200, result: 'InvalidProtocolVersion' })
-    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description))).toMatchObject({
+    expect(JSON.parse(encodeFailure(refused.header, refused.result, refused.description, STANDARD))).toMatchObject({
       ProtocolVersion: '1.1',
       MessageType: 'JoinAns',
       TransactionID: 988596437,
@@ -188,16 +188,16 @@ describe('a message with a flaw is answered with HTTP 200 and as much header as 
 
   it('echoes no MessageType that is not one', () => {
     const unknown = refusedMessage(bytesOf(JSON.stringify(withMembers(JOIN_REQ, { MessageType: 'FooBarReq' }))))
-    expect(encodeFailure(unknown.header, 'Malformed', 'x')).toContain('"FooBarAns"')
+    expect(encodeFailure(unknown.header, 'Malformed', 'x', STANDARD)).toContain('"FooBarAns"')
     const odd = refusedMessage(bytesOf(JSON.stringify(withMembers(JOIN_REQ, { MessageType: 'Foo BarReq' }))))
-    expect(encodeFailure(odd.header, 'Malformed', 'x')).not.toContain('MessageType')
+    expect(encodeFailure(odd.header, 'Malformed', 'x', STANDARD)).not.toContain('MessageType')
   })
 })
 
 describe('an answer or notification that nobody waits for', () => {
   it.each(['JoinAns', 'AppSKeyAns', 'ErrorNotif', 'PRStartNotif', 'WhateverAns'])('%s is ignored', (type) => {
     const message = withMembers(JOIN_REQ, { MessageType: type })
-    expect(parseMessage(bytesOf(JSON.stringify(message)))).toEqual({ kind: 'ignored' })
+    expect(parseMessage(bytesOf(JSON.stringify(message)), STANDARD)).toEqual({ kind: 'ignored' })
   })
 })
 

@@ -47,6 +47,21 @@ export function ttsComplaint(text: string): string | undefined {
   return code === 'Success' ? keyComplaint(answer, text) : undefined
 }
 
+/** What ChirpStack does with the payloads of the session that a JoinAns begins. */
+export function chirpStackPayloads(text: string): 'decrypted by ChirpStack' | 'for the application' | 'lost' {
+  const { AppSKey, SessionKeyID } = JSON.parse(text) as { AppSKey?: Members; SessionKeyID?: string }
+  const wrapped = AppSKey?.['KEKLabel'] !== undefined && AppSKey['KEKLabel'] !== ''
+  if (SessionKeyID !== undefined || wrapped) return 'for the application'
+  return AppSKey === undefined ? 'lost' : 'decrypted by ChirpStack'
+}
+
+/** From where the application server of The Things Stack has the AppSKey of the session that a JoinAns begins. */
+export function ttsAppSKey(text: string): 'clear' | 'wrapped' | 'AppSKeyReq' | 'lost' {
+  const { AppSKey, SessionKeyID } = JSON.parse(text) as { AppSKey?: Members; SessionKeyID?: string }
+  if (AppSKey !== undefined) return AppSKey['KEKLabel'] === undefined ? 'clear' : 'wrapped'
+  return SessionKeyID === undefined ? 'lost' : 'AppSKeyReq'
+}
+
 /** An incomplete set of keys makes a worker of either server panic. */
 function keyComplaint(answer: Members, text: string): string | undefined {
   const present = KEY_NAMES.filter((name) => answer[name] !== undefined)
@@ -56,7 +71,7 @@ function keyComplaint(answer: Members, text: string): string | undefined {
     if ((AESKey as string).length !== (KEKLabel === undefined ? 32 : 48)) return `${name} has the wrong size`
     if (!text.includes(AESKey as string)) return `${name} is written with escapes`
   }
-  if (answer['MessageType'] !== 'JoinAns') return undefined
+  if (answer['MessageType'] !== 'JoinAns' && answer['MessageType'] !== 'RejoinAns') return undefined
   const networkKeys = present.filter((name) => name !== 'AppSKey').join()
   return ['NwkSKey', 'FNwkSIntKey,SNwkSIntKey,NwkSEncKey'].includes(networkKeys) ? undefined : 'incomplete keys'
 }

@@ -1,5 +1,6 @@
 import {
   AnswerError,
+  dialectOf,
   encodeAppSKeyAns,
   encodeAppSKeyReq,
   encodeJoinAns,
@@ -9,9 +10,13 @@ import {
   type NetworkSessionKeys,
   parseAppSKeyAns,
   parseAppSKeyReq,
+  parseHomeNsAns,
+  parseHomeNsReq,
   parseJoinAns,
   parseJoinReq,
   parseMessage,
+  parseRejoinAns,
+  parseRejoinReq,
 } from '@mortise/backend-interfaces'
 import {
   bytesToHex,
@@ -25,7 +30,17 @@ import {
 } from '@mortise/lorawan'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { acceptedBody, acceptedMessage, APP_S_KEY_REQ, bytesOf, JOIN_REQ, type Message } from './messages.ts'
+import {
+  acceptedBody,
+  acceptedMessage,
+  APP_S_KEY_REQ,
+  bytesOf,
+  HOME_NS_REQ,
+  JOIN_REQ,
+  type Message,
+  REJOIN_REQ,
+  STANDARD,
+} from './messages.ts'
 
 const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size })
 const hex = (size: number) => bytes(size).map(bytesToHex)
@@ -103,7 +118,7 @@ describe('what is encoded is read back', () => {
     const { header } = acceptedMessage(JOIN_REQ)
     fc.assert(
       fc.property(joinOutcome, asId, (outcome, senderIdText) => {
-        const text = encodeJoinAns({ ...header, senderIdText }, outcome)
+        const text = encodeJoinAns({ ...header, senderIdText }, outcome, STANDARD)
         expect(parseJoinAns(bytesOf(text))).toEqual({
           protocolVersion: '1.0',
           transactionId: header.transactionId,
@@ -133,13 +148,16 @@ describe('what is encoded is read back', () => {
 
 /** Whatever comes, a parser returns or throws its own error. */
 function survives(body: Uint8Array): void {
-  const parsed = parseMessage(body)
-  if (parsed.kind === 'message') {
-    expectOnly(MessageError, () => parseJoinReq(parsed.header, parsed.members))
-    expectOnly(MessageError, () => parseAppSKeyReq(parsed.header, parsed.members))
+  for (const dialect of [STANDARD, dialectOf('standard-1.1')]) {
+    const parsed = parseMessage(body, dialect)
+    if (parsed.kind !== 'message') continue
+    for (const parse of [parseJoinReq, parseRejoinReq, parseAppSKeyReq, parseHomeNsReq]) {
+      expectOnly(MessageError, () => parse(parsed.header, parsed.members))
+    }
   }
-  expectOnly(AnswerError, () => parseJoinAns(body))
-  expectOnly(AnswerError, () => parseAppSKeyAns(body))
+  for (const parse of [parseJoinAns, parseRejoinAns, parseAppSKeyAns, parseHomeNsAns]) {
+    expectOnly(AnswerError, () => parse(body))
+  }
 }
 
 function expectOnly(errorClass: typeof MessageError | typeof AnswerError, run: () => unknown): void {
@@ -167,6 +185,9 @@ describe('no input makes a parser throw anything but its own error', () => {
   it.each([
     ['a JoinReq', JOIN_REQ],
     ['an AppSKeyReq', APP_S_KEY_REQ],
+    ['a RejoinReq', REJOIN_REQ],
+    ['a HomeNSReq', HOME_NS_REQ],
+    ['a HomeNSAns', { ...HOME_NS_REQ, MessageType: 'HomeNSAns', Result: { ResultCode: 'Success' }, HNetID: 'c00053' }],
     ['a JoinAns', { ...JOIN_REQ, MessageType: 'JoinAns', Result: { ResultCode: 'Success' }, NwkSKey: {}, AppSKey: {} }],
   ])('%s with one member replaced by anything', (_, message: Readonly<Message>) => {
     const replaced = fc.record({ name: fc.constantFrom(...Object.keys(message)), value: fc.jsonValue() })
@@ -194,7 +215,7 @@ describe('member names', () => {
   const object = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 6 }))
 
   function kindOf(text: string): string {
-    return parseMessage(bytesOf(text)).kind
+    return parseMessage(bytesOf(text), STANDARD).kind
   }
 
   it('that occur once in each object are accepted, whatever they and the values are', () => {

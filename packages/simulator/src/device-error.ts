@@ -1,5 +1,6 @@
 /**
  * - `dev_nonce_exhausted`: every DevNonce has been used.
+ * - `rj_count_exhausted`: every RJcount0 since the last join-accept has been used, or every RJcount1.
  * - `not_joined`: the device has no session.
  * - `f_cnt_exhausted`: FCntUp has reached 2^32-1; the device must join again.
  * - `f_port_invalid`: not an FPort of 0 to 255.
@@ -10,6 +11,7 @@
  */
 export type DeviceErrorCode =
   | 'dev_nonce_exhausted'
+  | 'rj_count_exhausted'
   | 'not_joined'
   | 'f_cnt_exhausted'
   | 'f_port_invalid'

@@ -7,9 +7,12 @@ import {
   extendFCnt,
   MAX_F_CNT,
   MIC_SIZE,
+  type NetId,
+  type RejoinType,
 } from '@mortise/lorawan'
 import { createDevNonceSource, type DevNonceSource } from './dev-nonce.ts'
 import { DeviceError } from './device-error.ts'
+import { RejoinCounters } from './rejoin-counters.ts'
 import type { DeviceIdentity, JoinResult, SecureElement } from './secure-element.ts'
 
 export interface UplinkOptions {
@@ -43,6 +46,7 @@ export interface Downlink {
 /** The counters of one session; a 1.0 session counts all downlinks as NFCntDown. */
 interface DeviceSession {
   readonly devAddr: DevAddr
+  readonly netId: NetId
   readonly optNeg: boolean
   nextFCntUp: number
   readonly lastFCntDown: Record<DownCounter, number | undefined>
@@ -64,6 +68,7 @@ export class Device {
   readonly identity: DeviceIdentity
   readonly #secureElement: SecureElement
   readonly #nextDevNonce: DevNonceSource
+  readonly #rejoinCounters = new RejoinCounters()
   #session: DeviceSession | undefined
 
   /** For a device that is in the secure element already. */
@@ -84,13 +89,28 @@ export class Device {
   }
 
   /**
+   * A rejoin-request of 19 bytes (types 0, 2) or 24 (type 1) under the next RJcount. The session goes on until a
+   * join-accept comes, which is handled as that of a join.
+   * @throws {DeviceError} `not_joined`, `rj_count_exhausted`
+   * @throws {SecureElementError} `not_in_this_session`: one of LoRaWAN 1.0
+   */
+  async rejoinRequest(rejoinType: RejoinType): Promise<Uint8Array> {
+    const { netId } = this.#joined()
+    const count = this.#rejoinCounters.next(rejoinType)
+    const rejoin = rejoinType === 1 ? { rejoinType, rjCount1: count } : { rejoinType, netId, rjCount0: count }
+    return await this.#secureElement.signRejoinRequest(this.identity.devEui, rejoin)
+  }
+
+  /**
    * Begins the session of a join-accept. One that is refused leaves the session before as it was.
    * @throws {SecureElementError} as {@link SecureElement.processJoinAccept}
    */
   async handleJoinAccept(phyPayload: Uint8Array): Promise<JoinResult> {
     const result = await this.#secureElement.processJoinAccept(this.identity.devEui, phyPayload)
+    this.#rejoinCounters.activated()
     this.#session = {
       devAddr: result.devAddr,
+      netId: result.netId,
       optNeg: result.optNeg,
       nextFCntUp: 0,
       lastFCntDown: { NFCntDown: undefined, AFCntDown: undefined },

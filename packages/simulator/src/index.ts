@@ -1,3 +1,4 @@
+export { AnswerListener, type AnswerListenerOptions } from './answer-listener.ts'
 export { type Command, serveCommands } from './command-loop.ts'
 export { CommandError, CommandProcess, type CommandProcessOptions } from './command-process.ts'
 export { type DevAddrBlock, devAddrBlock } from './dev-addr.ts'
@@ -15,15 +16,16 @@ export { Latencies } from './load/latencies.ts'
 export { type AnsweredKeys, LoadDevices, type LoadJoin, WrongAnswerError } from './load/load-devices.ts'
 export { encodeLoadFleet, type LoadFleet, loadDevEui, readLoadFleet } from './load/load-fleet.ts'
 export { Members, MembersError, type MembersErrorCode } from './members.ts'
-export {
-  type Activation,
-  type ActivationOptions,
-  type DownlinkToSend,
-  NetworkServer,
-  type NetworkServerOptions,
-  type ReceivedUplink,
-} from './network-server.ts'
+export { NetworkServer } from './network-server.ts'
 export { NetworkServerError, type NetworkServerErrorCode } from './network-server-error.ts'
+export type {
+  Activation,
+  ActivationOptions,
+  DownlinkToSend,
+  NetworkServerOptions,
+  ReceivedUplink,
+  RejoinOptions,
+} from './network-server-options.ts'
 export type { UplinkMetadata } from './network-session.ts'
 export type {
   DeviceIdentity,
@@ -31,6 +33,7 @@ export type {
   FOptsToCrypt,
   FrmPayloadToCrypt,
   JoinResult,
+  RejoinToSign,
   RootKeys,
   SecureElement,
   UplinkToSign,

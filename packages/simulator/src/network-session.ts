@@ -6,9 +6,12 @@ import {
   type DataFrame,
   type DevAddr,
   type DevEui,
+  type JoinEui,
   dataMic10,
   dataMic11Down,
+  computeMic,
   dataMic11Up,
+  rejoinRequestMicMessage,
 } from '@mortise/lorawan'
 import { createBlockCipher } from '@mortise/lorawan/node-aes'
 
@@ -24,6 +27,8 @@ export interface NetworkCiphers {
 /** What a network server keeps of one session. Of the AppSKey it has what it was sent, unopened. */
 export interface NetworkSession {
   readonly devEui: DevEui
+  /** Where its join-request said that its join server is. */
+  readonly joinEui: JoinEui
   readonly devAddr: DevAddr
   readonly keys: NetworkCiphers
   readonly sessionKeyId: Uint8Array | undefined
@@ -37,6 +42,7 @@ export interface NetworkSession {
   dueAck: number | undefined
   /** FCntDown of the last confirmed downlink, which an ACK of the device is about. */
   lastConfirmedFCntDown: number | undefined
+  lastRjCount0: number | undefined
 }
 
 /** Where an uplink was heard, which a 1.1 MIC covers. */
@@ -80,6 +86,11 @@ export function downlinkMic(
 ): Uint8Array {
   if (!keys.optNeg) return dataMic10(keys.sNwkSIntKey, 'down', devAddr, fCnt, message)
   return dataMic11Down(keys.sNwkSIntKey, { confFCnt: dueAck, devAddr, fCnt }, message)
+}
+
+/** The MIC that a rejoin-request of type 0 or 2 must have. */
+export function rejoinMic({ keys }: NetworkSession, phyPayload: Uint8Array): Uint8Array {
+  return computeMic(keys.sNwkSIntKey, rejoinRequestMicMessage(phyPayload))
 }
 
 /** The MAC commands of an uplink in clear, from FOpts or from the payload of FPort 0. */

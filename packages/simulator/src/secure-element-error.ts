@@ -3,12 +3,12 @@
  * - `device_unknown`: it has not.
  * - `root_keys_taken`: they were given out once, or came from outside; there is no second time.
  * - `root_keys_malformed`: a key that is not of 16 bytes, or a NwkKey too many or too few for the version.
- * - `no_join_pending`: a join-accept without a join-request since the last one.
- * - `join_accept_malformed`: no join-accept of 17 or 33 bytes.
+ * - `no_join_pending`: a join-accept without a join-request or rejoin-request since the last one.
+ * - `join_accept_malformed`: no join-accept of 17 or 33 bytes, or, after a rejoin-request, one without OptNeg.
  * - `mic_mismatch`: the join-accept is not from the device's join server, or answers another join-request.
  * - `join_nonce_stale`: JoinNonce is not above the last one (LoRaWAN 1.0.4 and 1.1).
  * - `no_session`: the device has not joined.
- * - `not_in_this_session`: FOpts are encrypted in 1.1 sessions only.
+ * - `not_in_this_session`: FOpts are encrypted, and rejoin-requests sent, in 1.1 sessions only.
  * - `process_ended`: the secure element's process is gone.
  */
 export const SECURE_ELEMENT_ERROR_CODES = [

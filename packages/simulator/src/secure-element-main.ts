@@ -9,9 +9,11 @@ import {
   parseDevEui,
   parseJoinEui,
   parseMacVersion,
+  parseNetId,
 } from '@mortise/lorawan'
 import { serveCommands } from './command-loop.ts'
 import { type Members, MembersError } from './members.ts'
+import type { RejoinToSign } from './secure-element.ts'
 import { SoftSecureElement } from './soft-secure-element.ts'
 
 await using secureElement = new SoftSecureElement()
@@ -32,6 +34,10 @@ await serveCommands(process.stdin, process.stdout, {
   },
   async signJoinRequest(members) {
     const phyPayload = await secureElement.signJoinRequest(devEuiOf(members), members.number('devNonce'))
+    return { phyPayload: bytesToHex(phyPayload) }
+  },
+  async signRejoinRequest(members) {
+    const phyPayload = await secureElement.signRejoinRequest(devEuiOf(members), rejoinOf(members))
     return { phyPayload: bytesToHex(phyPayload) }
   },
   async processJoinAccept(members) {
@@ -76,6 +82,15 @@ await serveCommands(process.stdin, process.stdout, {
     return { fOpts: bytesToHex(fOpts) }
   },
 })
+
+function rejoinOf(members: Members): RejoinToSign {
+  const rejoinType = members.number('rejoinType')
+  if (rejoinType === 1) return { rejoinType, rjCount1: members.number('rjCount1') }
+  if (rejoinType === 0 || rejoinType === 2) {
+    return { rejoinType, netId: parseNetId(members.text('netId')), rjCount0: members.number('rjCount0') }
+  }
+  throw new MembersError('member_malformed', 'rejoinType must be 0, 1 or 2.')
+}
 
 function directionOf(members: Members): Direction {
   const direction = members.text('direction')

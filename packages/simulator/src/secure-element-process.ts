@@ -8,6 +8,7 @@ import type {
   FOptsToCrypt,
   FrmPayloadToCrypt,
   JoinResult,
+  RejoinToSign,
   RootKeys,
   SecureElement,
   UplinkToSign,
@@ -39,6 +40,11 @@ export class SecureElementProcess implements SecureElement {
 
   async signJoinRequest(devEui: DevEui, devNonce: number): Promise<Uint8Array> {
     const result = await this.#request('signJoinRequest', { devEui, devNonce })
+    return result.bytes('phyPayload')
+  }
+
+  async signRejoinRequest(devEui: DevEui, rejoin: RejoinToSign): Promise<Uint8Array> {
+    const result = await this.#request('signRejoinRequest', { ...rejoin, devEui })
     return result.bytes('phyPayload')
   }
 

@@ -1,4 +1,4 @@
-import type { DevEui, Direction, FOptsCounter, JoinAccept, JoinEui, MacVersion } from '@mortise/lorawan'
+import type { DevEui, Direction, FOptsCounter, JoinAccept, JoinEui, MacVersion, NetId } from '@mortise/lorawan'
 
 export interface DeviceIdentity {
   readonly devEui: DevEui
@@ -17,6 +17,11 @@ export interface JoinResult extends JoinAccept {
   /** Whether the session is one of LoRaWAN 1.1, rather than of 1.0. */
   readonly optNeg: boolean
 }
+
+/** DevEUI and JoinEUI of a rejoin-request are the device's. */
+export type RejoinToSign =
+  | { readonly rejoinType: 0 | 2; readonly netId: NetId; readonly rjCount0: number }
+  | { readonly rejoinType: 1; readonly rjCount1: number }
 
 export interface UplinkToSign {
   /** From MHDR to the end of FRMPayload. */
@@ -70,6 +75,13 @@ export interface SecureElement extends AsyncDisposable {
 
   /** A join-request of 23 bytes. Its DevNonce is kept for the join-accept; a further one takes its place. */
   signJoinRequest(devEui: DevEui, devNonce: number): Promise<Uint8Array>
+
+  /**
+   * A rejoin-request of 19 or 24 bytes, which takes the place of a join-request or rejoin-request that has no answer yet.
+   * The session goes on until a join-accept is taken.
+   * @throws {SecureElementError} `no_session`, `not_in_this_session`
+   */
+  signRejoinRequest(devEui: DevEui, rejoin: RejoinToSign): Promise<Uint8Array>
 
   /**
    * Opens a join-accept of 17 or 33 bytes, and derives the session keys from it. What is refused leaves the session and

@@ -13,9 +13,11 @@ import {
   type JoinEui,
   joinAcceptMicMessage10,
   joinAcceptMicMessage11,
+  type JsKeyType,
   jsKeyBlock,
   KEY_TYPE,
   type MacVersion,
+  type RejoinType,
   sessionKeyBlock10,
   sessionKeyBlock11,
 } from '@mortise/lorawan'
@@ -37,15 +39,24 @@ export interface SessionCiphers {
   readonly nwkSEncKey: BlockCipher
 }
 
+/** A join-request or rejoin-request that has no answer yet. */
 export interface JoinUnderWay {
   readonly devEui: DevEui
   readonly joinEui: JoinEui
   readonly macVersion: MacVersion
+  readonly joinReqType: typeof JOIN_REQ_TYPE_JOIN | RejoinType
+  /** Of a rejoin RJcount. */
   readonly devNonce: number
 }
 
+/** JSEncKey or JSIntKey of a device of LoRaWAN 1.1. */
+export function jsCipher(root: RootCiphers, type: JsKeyType, devEui: DevEui): BlockCipher {
+  return derived(root.join, jsKeyBlock(type, devEui))
+}
+
 /**
- * Opens a join-accept and compares its MIC, of the form that its own OptNeg asks for.
+ * Opens a join-accept and compares its MIC: of the form that its own OptNeg asks for, or, after a rejoin, of 1.1, which
+ * alone rejoins (LoRaWAN 1.1 §6.2.4).
  * @throws {SecureElementError} `join_accept_malformed`, `mic_mismatch`
  */
 export function openJoinAccept(
@@ -53,15 +64,21 @@ export function openJoinAccept(
   join: JoinUnderWay,
   phyPayload: Uint8Array,
 ): JoinAccept & { optNeg: boolean } {
-  const { payload, mic, accept } = decrypted(root, phyPayload)
+  const isRejoin = join.joinReqType !== JOIN_REQ_TYPE_JOIN
+  const cipher = isRejoin ? jsCipher(root, KEY_TYPE.jsEncKey, join.devEui) : root.join
+  const { payload, mic, accept } = decrypted(cipher, phyPayload)
   const optNeg = is11(join.macVersion) && hasOptNeg(accept.dlSettings)
-  const expected = optNeg
-    ? computeMic(
-        derived(root.join, jsKeyBlock(KEY_TYPE.jsIntKey, join.devEui)),
-        joinAcceptMicMessage11(JOIN_REQ_TYPE_JOIN, join.joinEui, join.devNonce, payload),
-      )
-    : computeMic(root.join, joinAcceptMicMessage10(payload))
+  const expected =
+    optNeg || isRejoin
+      ? computeMic(
+          jsCipher(root, KEY_TYPE.jsIntKey, join.devEui),
+          joinAcceptMicMessage11(join.joinReqType, join.joinEui, join.devNonce, payload),
+        )
+      : computeMic(root.join, joinAcceptMicMessage10(payload))
   if (!equalMic(expected, mic)) throw new SecureElementError('mic_mismatch', 'The MIC of the join-accept is wrong.')
+  if (isRejoin && !optNeg) {
+    throw new SecureElementError('join_accept_malformed', 'The answer to a rejoin-request has no OptNeg.')
+  }
   return { ...accept, optNeg }
 }
 
@@ -90,11 +107,11 @@ export function deriveSession(
 }
 
 function decrypted(
-  root: RootCiphers,
+  cipher: BlockCipher,
   phyPayload: Uint8Array,
 ): { payload: Uint8Array; mic: Uint8Array; accept: JoinAccept } {
   try {
-    const { payload, mic } = decryptJoinAccept(root.join, phyPayload)
+    const { payload, mic } = decryptJoinAccept(cipher, phyPayload)
     return { payload, mic, accept: decodeJoinAcceptPayload(payload) }
   } catch (cause) {
     if (!(cause instanceof FrameError)) throw cause

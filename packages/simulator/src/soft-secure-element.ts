@@ -11,8 +11,13 @@ import {
   devNonceRule,
   encodeJoinRequest,
   encodeJoinRequestWithoutMic,
+  encodeRejoinRequest,
+  encodeRejoinRequestWithoutMic,
   equalMic,
   is11,
+  JOIN_REQ_TYPE_JOIN,
+  KEY_TYPE,
+  rejoinCount,
 } from '@mortise/lorawan'
 import { createBlockCipher } from '@mortise/lorawan/node-aes'
 import type {
@@ -21,12 +26,20 @@ import type {
   FOptsToCrypt,
   FrmPayloadToCrypt,
   JoinResult,
+  RejoinToSign,
   RootKeys,
   SecureElement,
   UplinkToSign,
 } from './secure-element.ts'
 import { SecureElementError } from './secure-element-error.ts'
-import { deriveSession, openJoinAccept, type RootCiphers, type SessionCiphers } from './session-keys.ts'
+import {
+  deriveSession,
+  type JoinUnderWay,
+  jsCipher,
+  openJoinAccept,
+  type RootCiphers,
+  type SessionCiphers,
+} from './session-keys.ts'
 
 const ROOT_KEY_SIZE = 16
 
@@ -42,7 +55,7 @@ interface Slot {
   /** Only until they are taken. */
   untakenRootKeys?: RootKeys | undefined
   lastJoinNonce?: number
-  pendingDevNonce?: number | undefined
+  pending?: Pick<JoinUnderWay, 'joinReqType' | 'devNonce'> | undefined
   session?: Session
 }
 
@@ -81,18 +94,32 @@ export class SoftSecureElement implements SecureElement {
       const slot = this.#find(devEui)
       const fields = { joinEui: slot.identity.joinEui, devEui, devNonce }
       const mic = computeMic(slot.root.join, encodeJoinRequestWithoutMic(fields))
-      slot.pendingDevNonce = devNonce
+      slot.pending = { joinReqType: JOIN_REQ_TYPE_JOIN, devNonce }
       return encodeJoinRequest(fields, mic)
+    })
+  }
+
+  signRejoinRequest(devEui: DevEui, rejoin: RejoinToSign): Promise<Uint8Array> {
+    return answered(() => {
+      const slot = this.#find(devEui)
+      const { optNeg, sNwkSIntKey } = this.#session(devEui)
+      if (!optNeg) throw new SecureElementError('not_in_this_session', 'There is no rejoin before LoRaWAN 1.1.')
+      const fields =
+        rejoin.rejoinType === 1 ? { ...rejoin, devEui, joinEui: slot.identity.joinEui } : { ...rejoin, devEui }
+      const cipher = rejoin.rejoinType === 1 ? jsCipher(slot.root, KEY_TYPE.jsIntKey, devEui) : sNwkSIntKey
+      const mic = computeMic(cipher, encodeRejoinRequestWithoutMic(fields))
+      slot.pending = { joinReqType: rejoin.rejoinType, devNonce: rejoinCount(fields) }
+      return encodeRejoinRequest(fields, mic)
     })
   }
 
   processJoinAccept(devEui: DevEui, phyPayload: Uint8Array): Promise<JoinResult> {
     return answered(() => {
       const slot = this.#find(devEui)
-      if (slot.pendingDevNonce === undefined) {
+      if (slot.pending === undefined) {
         throw new SecureElementError('no_join_pending', 'There is no join-request that this could answer.')
       }
-      const join = { ...slot.identity, devNonce: slot.pendingDevNonce }
+      const join = { ...slot.identity, ...slot.pending }
       const accept = openJoinAccept(slot.root, join, phyPayload)
       requireFreshJoinNonce(slot, accept.joinNonce)
       slot.session = {
@@ -101,7 +128,7 @@ export class SoftSecureElement implements SecureElement {
         optNeg: accept.optNeg,
       }
       slot.lastJoinNonce = accept.joinNonce
-      slot.pendingDevNonce = undefined
+      slot.pending = undefined
       return accept
     })
   }

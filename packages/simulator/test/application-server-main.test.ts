@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { encodeAppSKeyAns, parseAppSKeyReq, parseMessage } from '@mortise/backend-interfaces'
+import { dialectOf, encodeAppSKeyAns, parseAppSKeyReq, parseMessage } from '@mortise/backend-interfaces'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { APPLICATION_SERVER_MAIN } from '../src/index.ts'
 import { makeCertificates } from './certificates.ts'
@@ -33,7 +33,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'mortise-as-main-'))
   await makeCertificates(dir)
   joinServer = await startJoinServer(dir, (body) => {
-    const message = parseMessage(body)
+    const message = parseMessage(body, dialectOf('standard-1.0'))
     if (message.kind !== 'message') throw new Error(message.kind)
     const { header, devEui, sessionKeyId } = parseAppSKeyReq(message.header, message.members)
     return encodeAppSKeyAns(header, {

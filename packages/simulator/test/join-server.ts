@@ -7,6 +7,10 @@ import { join } from 'node:path'
 /** The far end of the Backend Interfaces over mutual TLS; what it answers is for the test to say. */
 export interface TestJoinServer extends AsyncDisposable {
   readonly url: string
+  /** The Authorization header of every request. */
+  readonly authorizations: (string | undefined)[]
+  /** Connections that were made to it, and those that are open. */
+  readonly connections: { made: number; open: number }
 }
 
 /**
@@ -18,6 +22,7 @@ export async function startJoinServer(
   answer: (body: Buffer, from: string) => string | Promise<string>,
 ): Promise<TestJoinServer> {
   const file = (name: string) => readFile(join(dir, name))
+  const authorizations: (string | undefined)[] = []
   const server = createServer(
     {
       key: await file('server.key'),
@@ -28,6 +33,7 @@ export async function startJoinServer(
     },
     (request, response) => {
       const chunks: Buffer[] = []
+      authorizations.push(request.headers.authorization)
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
       request.on('end', () => {
         const from = request.socket.remoteAddress ?? ''
@@ -35,10 +41,18 @@ export async function startJoinServer(
       })
     },
   )
+  const connections = { made: 0, open: 0 }
+  server.on('secureConnection', (socket) => {
+    connections.made++
+    connections.open++
+    socket.once('close', () => connections.open--)
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    authorizations,
+    connections,
     async [Symbol.asyncDispose]() {
       server.close()
       server.closeAllConnections()

@@ -1,3 +1,4 @@
+import { request as httpsRequest } from 'node:https'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,19 +6,26 @@ import {
   type BackendInterfacesClient,
   type ClientOptions,
   createClient,
+  type DialectName,
+  dialectOf,
   encodeFailure,
+  encodeHomeNsAns,
   encodeJoinAns,
   type FailureCode,
   type NetworkSessionKeys,
+  parseHomeNsReq,
   parseJoinReq,
   parseMessage,
+  parseRejoinReq,
 } from '@mortise/backend-interfaces'
+import { parseNetId, parseNsId } from '@mortise/lorawan'
 import type { DeviceIdentity, RootKeys } from '../src/index.ts'
 import { makeCertificates } from './certificates.ts'
 import { startJoinServer, type TestJoinServer } from './join-server.ts'
 import { wrap } from './key-wrap.ts'
 import { type OracleSession, oracleJoin } from './oracle.ts'
 
+export const HOME = { hNetId: parseNetId('c00053'), hNsId: parseNsId('70b3d57ed000abcd') }
 export const AS_KEK = Buffer.from('a5a4a3a2a1a09f9e9d9c9b9a99989796', 'hex')
 export const NS_KEK = Buffer.from('c5c4c3c2c1c0bfbebdbcbbbab9b8b7b6', 'hex')
 
@@ -35,7 +43,12 @@ export interface OracleNetwork extends AsyncDisposable {
   addDevice(identity: DeviceIdentity, rootKeys: RootKeys): void
   /** How it answers from now on. */
   answerWith(mode: 'clear' | 'wrapped' | 'other-version' | FailureCode): void
-  connect(onExchange: NonNullable<ClientOptions['onExchange']>): BackendInterfacesClient
+  /** As what it sees its network server from now on, and where it posts its answers; in the response without a URL. */
+  speak(dialect: DialectName, asyncUrl?: string): void
+  connect(
+    onExchange: NonNullable<ClientOptions['onExchange']>,
+    options?: Pick<ClientOptions, 'style' | 'inbox'>,
+  ): BackendInterfacesClient
 }
 
 export async function startOracleNetwork(): Promise<OracleNetwork> {
@@ -46,20 +59,38 @@ export async function startOracleNetwork(): Promise<OracleNetwork> {
   const requests: Record<string, unknown>[] = []
   let mode: Parameters<OracleNetwork['answerWith']>[0] = 'clear'
   let joinNonce = 0
+  let dialect = dialectOf('standard-1.0')
+  let asyncUrl: string | undefined
 
-  const joinServer = await startJoinServer(dir, (body) => {
+  function answerTo(body: Buffer): string {
     requests.push(JSON.parse(body.toString()) as Record<string, unknown>)
-    const message = parseMessage(body)
-    if (message.kind !== 'message') throw new Error(message.kind)
-    const { header, phyPayload, devEui, devAddr, dlSettings, rxDelay, cfList } = parseJoinReq(
-      message.header,
-      message.members,
-    )
-    if (mode !== 'clear' && mode !== 'wrapped' && mode !== 'other-version') return encodeFailure(header, mode, 'no')
+    const message = parseMessage(body, dialect)
+    if (message.kind !== 'message') {
+      return encodeFailure(
+        message.kind === 'ignored' ? { protocolVersion: '1.0' } : message.header,
+        'Malformed',
+        'no',
+        dialect,
+      )
+    }
+    const { header, members } = message
+    if (mode !== 'clear' && mode !== 'wrapped' && mode !== 'other-version') {
+      return encodeFailure(header, mode, 'no', dialect)
+    }
+    if (header.messageType === 'HomeNSReq') {
+      const known = devices.has(parseHomeNsReq(header, members).devEui)
+      return known ? encodeHomeNsAns(header, HOME, dialect) : encodeFailure(header, 'UnknownDevEUI', 'no', dialect)
+    }
+    const rejoins = header.messageType === 'RejoinReq'
+    const { phyPayload, devEui, devAddr, dlSettings, rxDelay, cfList } = rejoins
+      ? parseRejoinReq(header, members)
+      : parseJoinReq(header, members)
     const device = devices.get(devEui)
-    if (device === undefined) return encodeFailure(header, 'UnknownDevEUI', 'no such device')
+    if (device === undefined) return encodeFailure(header, 'UnknownDevEUI', 'no such device', dialect)
     const accept = oracleJoin(device.identity, device.rootKeys, {
-      devNonce: Buffer.from(phyPayload).readUInt16LE(17),
+      joinReqType: rejoins ? (phyPayload[1] ?? 0) : 0xff,
+      // DevNonce or RJcount: always the two bytes before the MIC.
+      devNonce: Buffer.from(phyPayload).readUInt16LE(phyPayload.length - 6),
       joinNonce: ++joinNonce,
       netId: header.senderId,
       devAddr,
@@ -68,14 +99,32 @@ export async function startOracleNetwork(): Promise<OracleNetwork> {
       ...(cfList && { cfList: Buffer.from(cfList).toString('hex') }),
     })
     sessions.push(accept.session)
-    return encodeJoinAns(header, {
+    const outcome = {
       phyPayload: accept.phyPayload,
       networkKeys: networkKeys(accept.session, mode),
       appSKey: { kekLabel: 'as-1', aesKey: wrap(AS_KEK, accept.session.appSKey) },
       sessionKeyId: Buffer.of(0x51, joinNonce),
       lifetime: 0,
-    })
+    }
+    return encodeJoinAns(header, outcome, dialect)
+  }
+
+  const joinServer = await startJoinServer(dir, async (body) => {
+    const answer = answerTo(body)
+    if (asyncUrl === undefined) return answer
+    await post(asyncUrl, answer)
+    return ''
   })
+
+  /** The join server as client, by the certificate of one. */
+  async function post(url: string, body: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const request = httpsRequest(url, { ...credentials, method: 'POST', agent: false }, (response) => {
+        response.resume().on('end', resolve)
+      })
+      request.on('error', reject).end(body)
+    })
+  }
 
   const file = (name: string) => readFile(join(dir, name))
   const credentials = { ca: await file('ca.crt'), cert: await file('client.crt'), key: await file('client.key') }
@@ -88,7 +137,12 @@ export async function startOracleNetwork(): Promise<OracleNetwork> {
     answerWith(next) {
       mode = next
     },
-    connect: (onExchange) => createClient({ ...credentials, url: joinServer.url, timeoutMs: 5000, onExchange }),
+    speak(name, url) {
+      dialect = dialectOf(name)
+      asyncUrl = url
+    },
+    connect: (onExchange, options) =>
+      createClient({ ...credentials, url: joinServer.url, timeoutMs: 5000, onExchange, ...options }),
     async [Symbol.asyncDispose]() {
       await joinServer[Symbol.asyncDispose]()
       await rm(dir, { recursive: true })
@@ -109,7 +163,12 @@ function networkKeys(session: OracleSession, mode: 'clear' | 'wrapped' | 'other-
 }
 
 /** Writes a configuration for the network server as a process, and returns its path. */
-export async function writeNetworkServerConfig(network: OracleNetwork, name: string, netId: string): Promise<string> {
+export async function writeNetworkServerConfig(
+  network: OracleNetwork,
+  name: string,
+  netId: string,
+  members: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
   const path = join(network.dir, `${name}.json`)
   await writeFile(join(network.dir, 'ns.kek'), `${NS_KEK.toString('hex')}\n`, { mode: 0o600 })
   await writeFile(
@@ -122,6 +181,7 @@ export async function writeNetworkServerConfig(network: OracleNetwork, name: str
       certFile: 'client.crt',
       keyFile: 'client.key',
       keks: [{ label: 'ns-1', keyFile: 'ns.kek' }],
+      ...members,
     }),
   )
   return path

@@ -18,6 +18,8 @@ export interface OracleSession {
 }
 
 export interface OracleAccept {
+  /** FF for a join, which is answered unless told otherwise; 0, 1, 2 for a rejoin, which has RJcount for DevNonce. */
+  readonly joinReqType?: number
   readonly devNonce: number
   readonly joinNonce: number
   readonly netId?: string
@@ -35,7 +37,7 @@ export function oracleJoin(
   accept: OracleAccept,
 ): { phyPayload: Buffer; session: OracleSession } {
   const { devNonce, joinNonce, netId = '000013', devAddr = '26012e43' } = accept
-  const { dlSettings = 0, rxDelay = 1, cfList = '' } = accept
+  const { dlSettings = 0, rxDelay = 1, cfList = '', joinReqType = 0xff } = accept
   const appKey = Buffer.from(rootKeys.appKey)
   const joinKey = Buffer.from(rootKeys.nwkKey ?? rootKeys.appKey)
   const optNeg = identity.macVersion === '1.1.0' && (dlSettings & 0x80) !== 0
@@ -49,14 +51,13 @@ export function oracleJoin(
     Buffer.from(cfList, 'hex'),
   ])
   const packet = loraPacket.fromWire(Buffer.concat([clear, Buffer.alloc(4)]))
-  packet.JoinReqType = Buffer.of(0xff)
+  packet.JoinReqType = Buffer.of(joinReqType)
   packet.JoinEUI = joinEui
   packet.DevNonce = bigEndian(2, devNonce)
-  const mic = optNeg
-    ? loraPacket.calculateMIC(packet, loraPacket.generateJSKeys(joinKey, Buffer.from(identity.devEui, 'hex')).JSIntKey)
-    : loraPacket.calculateMIC(packet, undefined, joinKey)
+  const { JSIntKey, JSEncKey } = loraPacket.generateJSKeys(joinKey, Buffer.from(identity.devEui, 'hex'))
+  const mic = optNeg ? loraPacket.calculateMIC(packet, JSIntKey) : loraPacket.calculateMIC(packet, undefined, joinKey)
   const nonces = [bigEndian(3, joinNonce), bigEndian(2, devNonce)] as const
-  const phyPayload = sealed(joinKey, clear, mic)
+  const phyPayload = sealed(joinReqType === 0xff ? joinKey : JSEncKey, clear, mic)
   if (optNeg) {
     const keys = loraPacket.generateSessionKeys11(appKey, joinKey, joinEui, ...nonces)
     return {

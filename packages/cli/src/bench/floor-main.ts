@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { parseArgs } from 'node:util'
-import { encodeJoinAns, type NetworkSessionKeys } from '@mortise/backend-interfaces'
+import { dialectOf, encodeJoinAns, type NetworkSessionKeys } from '@mortise/backend-interfaces'
 import { is11, parseMacVersion } from '@mortise/lorawan'
 import { JOIN_EUI, KEK_LABEL, NETWORK } from './parties.ts'
 
@@ -33,9 +33,8 @@ function constantAnswer(version: string): Buffer {
   }
   const appSKey = { kekLabel: KEK_LABEL, aesKey: new Uint8Array(24) }
   const phyPayload = new Uint8Array(33)
-  return Buffer.from(
-    encodeJoinAns(header, { phyPayload, networkKeys, appSKey, sessionKeyId: new Uint8Array(8), lifetime: 0 }),
-  )
+  const outcome = { phyPayload, networkKeys, appSKey, sessionKeyId: new Uint8Array(8), lifetime: 0 }
+  return Buffer.from(encodeJoinAns(header, outcome, dialectOf('standard-1.0')))
 }
 
 const answer = constantAnswer(values.version ?? '')

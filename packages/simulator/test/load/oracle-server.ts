@@ -1,8 +1,9 @@
-import { encodeFailure, encodeJoinAns, parseJoinReq, parseMessage } from '@mortise/backend-interfaces'
+import { dialectOf, encodeFailure, encodeJoinAns, parseJoinReq, parseMessage } from '@mortise/backend-interfaces'
 import { loadDevEui, type LoadFleet } from '../../src/index.ts'
 import { fleetOf, oracleAnswer } from './fleet.ts'
 
 export const SIZE = 40
+const STANDARD = dialectOf('standard-1.0')
 
 /** A join server of the oracle's making, which can be told to lie. */
 export class OracleServer {
@@ -20,13 +21,13 @@ export class OracleServer {
 
   answer(body: Buffer): string {
     this.joins += 1
-    const message = parseMessage(body)
+    const message = parseMessage(body, STANDARD)
     if (message.kind !== 'message') throw new Error(message.kind)
     const { header, devEui, devAddr, phyPayload } = parseJoinReq(message.header, message.members)
     const index = Array.from({ length: SIZE }, (_, index) => loadDevEui(this.fleet, index)).indexOf(devEui)
     if (this.refusesFirst && !this.joinNonces.has(devEui)) {
       this.joinNonces.set(devEui, 0)
-      return encodeFailure(header, 'Other', 'busy')
+      return encodeFailure(header, 'Other', 'busy', STANDARD)
     }
     const joinNonce = this.lie === 'old JoinNonce' ? 1 : (this.joinNonces.get(devEui) ?? 0) + 1
     this.joinNonces.set(devEui, joinNonce)
@@ -42,13 +43,17 @@ export class OracleServer {
             nwkSEncKey: envelope('NwkSEncKey'),
           }
         : { nwkSKey: lying ?? envelope('NwkSKey') }
-    const text = encodeJoinAns(header, {
-      phyPayload: Buffer.from(keys.phyPayload, 'hex'),
-      networkKeys,
-      appSKey: { kekLabel: 'as-1', aesKey: Buffer.from(keys.appSKey, 'hex') },
-      sessionKeyId: Buffer.of(1),
-      lifetime: 0,
-    })
+    const text = encodeJoinAns(
+      header,
+      {
+        phyPayload: Buffer.from(keys.phyPayload, 'hex'),
+        networkKeys,
+        appSKey: { kekLabel: 'as-1', aesKey: Buffer.from(keys.appSKey, 'hex') },
+        sessionKeyId: Buffer.of(1),
+        lifetime: 0,
+      },
+      STANDARD,
+    )
     this.#constant ??= text
     return this.lie === 'constant' ? this.#constant : text
   }
