@@ -58,6 +58,11 @@ const PACKAGES: readonly SystemPackage[] = [
     why: 'pkcs11-spy shows what crosses PKCS#11',
     present: () => PKCS11_SPIES.some((path) => existsSync(path)),
   },
+  {
+    debian: 'bind9-utils',
+    why: 'named-checkzone reads the zone records that Mortise writes',
+    present: () => onPath('named-checkzone'),
+  },
 ]
 
 function onPath(command: string): boolean {

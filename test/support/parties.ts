@@ -45,7 +45,12 @@ export function loadDevice(devEui: string, macVersion: MacVersion, rootKeys: Roo
 }
 
 /** Adds a peer with a certificate that Mortise issues; returns the directory with it. */
-export async function addPeer(installation: Installation, kind: 'ns' | 'as', id: string): Promise<string> {
+export async function addPeer(
+  installation: Installation,
+  kind: 'ns' | 'as',
+  id: string,
+  options: readonly string[] = [],
+): Promise<string> {
   const directory = join(installation.root, `peer-${kind}-${id}`)
   mkdirSync(directory, { recursive: true })
   await installation.mortise(
@@ -56,6 +61,7 @@ export async function addPeer(installation: Installation, kind: 'ns' | 'as', id:
     id,
     '--issue-certificate',
     directory,
+    ...options,
   )
   return directory
 }

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { readSecretLine } from '@mortise/hsm'
-import { type Administration, dataDirectory, openLocalAdministration } from '@mortise/server'
+import { type Administration, dataDirectory, openLocalAdministration, readCertificateFile } from '@mortise/server'
 import { HttpAdministration } from './api/http-administration.ts'
+import { readConfigFile } from './config-file.ts'
 import { CliError, errorCode, usageError } from './errors.ts'
 import { readTextFile } from './files.ts'
 import { operatorFiles } from './operator.ts'
@@ -32,7 +33,7 @@ export async function openAdministration(options: ServerOptions): Promise<OpenAd
     if (open !== undefined) return open
     if (Date.now() > deadline)
       throw new CliError('directory_busy', `another Mortise process works on ${options.data} and does not answer`, {
-        hint: 'wait for it to end, or stop it',
+        hint: busyHint(options.data),
       })
     await delay(RETRY_MS)
   }
@@ -57,10 +58,36 @@ async function openRunningServer(options: ServerOptions): Promise<OpenAdministra
 
 function openUnlessLocked(data: string): OpenAdministration | undefined {
   try {
-    return Object.assign(openLocalAdministration(data), { online: false })
+    const biCertificate = configuredCertificate(data)
+    return Object.assign(openLocalAdministration(data, { biCertificate }), { online: false })
   } catch (error) {
     if (errorCode(error) === 'database_locked') return undefined
     throw error
+  }
+}
+
+/** As the server would have it, were it started without options. What is wrong with the file, `serve` says. */
+function configuredCertificate(data: string): string | undefined {
+  try {
+    return readConfigFile(dataDirectory(data).configuration).tlsCert
+  } catch {
+    return undefined
+  }
+}
+
+/** A server whose certificate has ended runs, and no command talks to it. */
+function busyHint(data: string): string {
+  const { tlsCertificate, caCertificate } = dataDirectory(data)
+  if (isExpired(caCertificate)) return `${caCertificate} has expired: mortise certificate renew --ca`
+  if (isExpired(tlsCertificate)) return `${tlsCertificate} has expired: mortise certificate renew`
+  return 'wait for it to end, or stop it'
+}
+
+function isExpired(path: string): boolean {
+  try {
+    return readCertificateFile(path).validToDate.getTime() <= Date.now()
+  } catch {
+    return false
   }
 }
 
@@ -86,7 +113,8 @@ function readApiKey(options: ServerOptions): string {
   ).toString()
 }
 
-function checkUrl(text: string): string {
+/** Its origin. @throws CliError usage */
+export function checkUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'https:')
     throw usageError(`--url must be an https:// address, not ${text}`, 'such as https://js.example:8444')
@@ -94,7 +122,7 @@ function checkUrl(text: string): string {
 }
 
 /** Where the server of this directory said that it listens; it may have been killed since. */
-function runningServerUrl(data: string): string | undefined {
+export function runningServerUrl(data: string): string | undefined {
   const { serverFile } = dataDirectory(data)
   try {
     const { api } = JSON.parse(readFileSync(serverFile, 'utf8')) as { api?: unknown }

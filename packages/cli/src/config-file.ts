@@ -11,11 +11,13 @@ export interface ConfigFile {
   readonly biListen?: string
   readonly apiListen?: string
   readonly biPath?: readonly string[]
+  readonly tlsCert?: string
+  readonly tlsKey?: string
   readonly workers?: number
 }
 
 const MAX_CONFIG_BYTES = 64 * 1024
-const FILE_NAMES = ['passphraseFile', 'pinFile', 'hsmSocket'] as const
+const FILE_NAMES = ['passphraseFile', 'pinFile', 'hsmSocket', 'tlsCert', 'tlsKey'] as const
 const TEXTS = ['biListen', 'apiListen'] as const
 const KNOWN: readonly string[] = [...FILE_NAMES, ...TEXTS, 'biPath', 'workers']
 

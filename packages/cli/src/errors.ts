@@ -89,6 +89,25 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     message: 'there is a peer with this id or certificate already',
     hint: 'see `mortise peer list`',
   },
+  route_exists: {
+    message: 'there is a route for these JoinEUIs already',
+    hint: 'see `mortise route list`; remove it first if it is to be replaced',
+  },
+  peer_settings_invalid: {
+    message: 'the settings of the peer do not go together',
+    hint: 'see `mortise peer set --help`',
+  },
+  certificate_last: {
+    message: 'it is the last certificate of the peer',
+    hint: 'give it another one first (mortise peer certificate add), or let nobody in: mortise peer disable',
+  },
+  certificate_limit: {
+    message: 'the peer has as many certificates as it may have',
+    hint: 'remove one that it does not show any more: mortise peer certificate remove',
+  },
+  agreement_exists: { message: 'there is this agreement already', hint: 'see `mortise peer agreement list`' },
+  agreement_unknown: { message: 'there is no such agreement', hint: 'see `mortise peer agreement list`' },
+  route_unknown: { message: 'there is no such route', hint: 'see `mortise route list`' },
   kek_exists: { message: 'this KEK is there already', hint: 'see `mortise kek list`' },
   label_in_use: {
     message: 'the label already names another KEK of this recipient, and a label never changes its meaning',
@@ -153,6 +172,10 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   EADDRINUSE: {
     message: 'another program listens on that address already',
     hint: 'stop it, or choose other addresses with --bi-listen and --api-listen',
+  },
+  dns_failed: {
+    message: 'no name server answers',
+    hint: 'does this machine reach one? --dns-server names another',
   },
   database_missing: { message: 'there is no database here', hint: 'is --data the right directory?' },
 }

@@ -40,8 +40,8 @@ describe('a CA of its own', () => {
     }
   })
 
-  test('gives each certificate the one use that fits', () => {
-    expect(new X509Certificate(server.certificate).keyUsage).toEqual([SERVER_AUTH])
+  test('gives each certificate the uses that fit: a server posts answers too, a client serves nobody', () => {
+    expect(new X509Certificate(server.certificate).keyUsage).toEqual([SERVER_AUTH, CLIENT_AUTH])
     expect(new X509Certificate(client.certificate).keyUsage).toEqual([CLIENT_AUTH])
   })
 
@@ -78,21 +78,29 @@ describe('mutual TLS', () => {
     expect(await handshake(stranger)).toMatchObject({ authorized: false })
   })
 
-  test('fails for a server certificate that is shown as a client', async () => {
-    expect(await handshake(server)).toMatchObject({ authorized: false })
+  test('succeeds for the server as a client, and fails for a client as the server', async () => {
+    expect(await handshake(server)).toMatchObject({ authorized: true })
+    await expect(handshake(client, client)).rejects.toThrow(/unsuitable certificate purpose/)
   })
 })
 
 /** What the server sees of the peer. */
-async function handshake(peer: CertificateAndKey): Promise<{ authorized: boolean; commonName: string | undefined }> {
-  const options = { cert: server.certificate, key: server.privateKey, ca: ca.certificate }
+async function handshake(
+  peer: CertificateAndKey,
+  shown = server,
+): Promise<{ authorized: boolean; commonName: string | undefined }> {
+  const options = { cert: shown.certificate, key: shown.privateKey, ca: ca.certificate }
   const listener = createServer({ ...options, requestCert: true, rejectUnauthorized: false })
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
   const { port } = listener.address() as AddressInfo
   const socket = connect({ host: '127.0.0.1', port, ca: ca.certificate, cert: peer.certificate, key: peer.privateKey })
   try {
-    const [seen] = (await once(listener, 'secureConnection')) as [TLSSocket]
+    // The client may refuse what the server has taken already.
+    const [[seen]] = await Promise.all([
+      once(listener, 'secureConnection') as Promise<[TLSSocket]>,
+      once(socket, 'secureConnect'),
+    ])
     const name = seen.getPeerCertificate().subject.CN
     return { authorized: seen.authorized, commonName: Array.isArray(name) ? name[0] : name }
   } finally {

@@ -14,7 +14,8 @@ describe('mortise.yaml', () => {
   test('holds the options of serve; file names are relative to it', () => {
     const path = place.secret(
       'mortise.yaml',
-      'passphraseFile: passphrase\nbiListen: 0.0.0.0:8443\napiListen: "[::1]:8444"\nbiPath: [/js, /bi]\nworkers: 2\n',
+      'passphraseFile: passphrase\nbiListen: 0.0.0.0:8443\napiListen: "[::1]:8444"\nbiPath: [/js, /bi]\nworkers: 2\n' +
+        'tlsCert: tls/own.pem\ntlsKey: /etc/own.key\n',
     )
     expect(readConfigFile(path)).toEqual({
       passphraseFile: place.path('passphrase'),
@@ -22,6 +23,8 @@ describe('mortise.yaml', () => {
       apiListen: '[::1]:8444',
       biPath: ['/js', '/bi'],
       workers: 2,
+      tlsCert: place.path('tls/own.pem'),
+      tlsKey: '/etc/own.key',
     })
   })
 

@@ -34,6 +34,7 @@ describe('a line of a device file', () => {
       joinEui: '70b3d57ed0000001',
       macVersion: '1.0.3',
       applicationServers: ['door-app'],
+      networkIsApplicationServer: false,
       networks: ['000013'],
     })
     expect(Buffer.from(keys.appKey).toString('hex')).toBe(APP_KEY)
@@ -42,6 +43,7 @@ describe('a line of a device file', () => {
   test.each([
     ['several application servers', { as: ['a', 'b'] }, { applicationServers: ['a', 'b'] }],
     ['no application server', { as: undefined }, { applicationServers: [] }],
+    ['the network itself', { as: 'network' }, { applicationServers: [], networkIsApplicationServer: true }],
     ['no network', { networks: [] }, { networks: [] }],
     ['LoRaWAN 1.1 with both keys', { macVersion: '1.1', nwkKey: NWK_KEY }, { macVersion: '1.1.0' }],
   ])('may have %s', (_what, change, expected) => {
@@ -60,6 +62,7 @@ describe('a line of a device file', () => {
     ['a NwkKey for LoRaWAN 1.0', { nwkKey: NWK_KEY }, 'nwkKey is unexpected'],
     ['no NwkKey for LoRaWAN 1.1', { macVersion: '1.1' }, 'nwkKey is missing'],
     ['an AS-ID with a space', { as: 'door app' }, 'as must hold AS-IDs'],
+    ['the network beside others', { as: ['network', 'a'] }, 'as: "network" stands alone'],
     ['one application server twice', { as: ['a', 'a'] }, 'as names one twice'],
     ['too many application servers', { as: Array.from({ length: 17 }, (_, i) => `as-${i}`) }, 'as has more than 16'],
     ['networks that are no list', { networks: '000013' }, 'networks must be an array'],

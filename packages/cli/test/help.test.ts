@@ -25,10 +25,19 @@ const CONTRACT = [
   'status',
   'peer add ns',
   'peer add as',
+  'peer set ns',
+  'peer set as',
+  'peer certificate add',
+  'peer certificate remove',
+  'peer agreement add',
+  'peer agreement remove',
+  'peer agreement list',
   'peer list',
   'peer show',
   'peer disable',
   'peer remove',
+  'certificate list',
+  'certificate renew',
   'kek set',
   'kek list',
   'kek show',
@@ -38,6 +47,10 @@ const CONTRACT = [
   'device show',
   'device set',
   'device remove',
+  'kit chirpstack',
+  'kit the-things-stack',
+  'kit test',
+  'dns zone',
   'accept-rollback',
   'api-key create',
   'api-key list',
@@ -56,8 +69,8 @@ describe('commands', () => {
     const help = helpOf(command)
     expect(help).toMatch(/\nExamples?:\n {2}\S/)
     expect(help).toContain(`mortise ${words}`)
-    // The demo and the benchmarks make throw-away directories of their own.
-    if (words !== 'demo' && !words.startsWith('bench ')) expect(help).toContain('--data <dir>')
+    // The demo and the benchmarks make throw-away directories of their own; who tests a kit has no installation.
+    if (words !== 'demo' && words !== 'kit test' && !words.startsWith('bench ')) expect(help).toContain('--data <dir>')
   })
 
   test('have a version', async () => {

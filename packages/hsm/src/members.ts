@@ -26,6 +26,13 @@ export class Members {
     return this.#members.get(name)
   }
 
+  /** Takes a member that is `null`, and says whether it is; another stays. */
+  takeNull(name: string): boolean {
+    if (this.#members.get(name) !== null) return false
+    this.#members.delete(name)
+    return true
+  }
+
   text(name: string): string {
     const value = this.#take(name)
     return typeof value === 'string' ? value : this.fail(name)

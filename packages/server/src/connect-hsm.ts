@@ -11,7 +11,7 @@ export interface ConnectedHsm {
   readonly progress: ReceiptProgress
   /** Rejects when the HSM process must not be started again; absent when the server does not start it. */
   readonly refused: Promise<never> | undefined
-  /** Sets what is done each time the HSM process can carry out orders. */
+  /** Adds to what is done each time the HSM process can carry out orders. */
   onReady(callback: () => Promise<void>): void
   close(): Promise<void>
 }
@@ -21,7 +21,7 @@ export function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory,
   const child = hsm.kind === 'spawn' ? new HsmProcess(directory, hsm, log) : undefined
   if (child !== undefined) log('the HSM process runs under the same user as the server; see docs/threat-model.md')
   child?.start()
-  let ready: () => Promise<void> = () => Promise.resolve()
+  const ready: (() => Promise<void>)[] = []
   let closing = false
   const failed = (error: unknown): void => log(`orders could not be adopted: ${messageOf(error)}`)
   const epochFailed = (error: unknown): void => log(`the epoch could not be recorded: ${messageOf(error)}`)
@@ -37,7 +37,8 @@ export function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory,
       if (!closing) log(`HSM: ${state}`)
       if (state === 'ready') recordEpoch(client, storage).catch(epochFailed)
       // A store that was rolled back waits for an order that accepts it, which may lie there already.
-      if (state === 'ready' || state === 'rolled-back') ready().catch(failed)
+      if (state === 'ready' || state === 'rolled-back')
+        for (const callback of ready) callback().catch(failed)
     },
   })
   return {
@@ -45,7 +46,7 @@ export function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory,
     progress,
     refused: child?.refused,
     onReady: (callback) => {
-      ready = callback
+      ready.push(callback)
     },
     close: async () => {
       closing = true

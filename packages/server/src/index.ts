@@ -1,7 +1,15 @@
-export { dataDirectory, type DataDirectory, operatorDirectory, type OperatorDirectory } from './config/index.ts'
-export type { HsmChoice, ListenAddress, ServeOptions } from './config/index.ts'
+export {
+  dataDirectory,
+  type DataDirectory,
+  operatorDirectory,
+  type OperatorDirectory,
+  routeKeyFile,
+} from './config/index.ts'
+export type { HsmChoice, ListenAddress, ServeOptions, TlsFiles } from './config/index.ts'
 export { type RunningServer, startServer } from './main.ts'
 export { openLocalAdministration } from './open-local-administration.ts'
+export { CertificateError, type CertificateErrorCode, readCertificateFile } from './http/certificates.ts'
+export { certificateNames } from './http/certificates-names.ts'
 /** For the benchmark, whose bare server is to have the same handshake. */
 export { TLS_OPTIONS } from './http/tls-options.ts'
 export * from './kms/index.ts'

@@ -1,19 +1,36 @@
 import { readFileSync } from 'node:fs'
-import { dataDirectory, type DataDirectory, type ServeOptions, writeServerFile } from './config/index.ts'
+import { DIALECT_NAMES, dialectOf } from '@mortise/backend-interfaces'
+import { dataDirectory, type DataDirectory, routeKeyFile, type ServeOptions, writeServerFile } from './config/index.ts'
 import { type ConnectedHsm, connectHsm } from './connect-hsm.ts'
-import { Admission, createListener, createMessageHandler, type Listener } from './http/backend-interfaces/index.ts'
+import {
+  Admission,
+  answerLater,
+  createListener,
+  createMessageHandler,
+  DeferredAnswers,
+  type Listener,
+  type MessageHandler,
+  PostAnswers,
+} from './http/backend-interfaces/index.ts'
+import { publicNames } from './http/certificates-names.ts'
+import { shownCertificates } from './http/certificates-own.ts'
+import { WatchedCertificate } from './http/certificates-watch.ts'
 import { serverGauges } from './http/gauges.ts'
 import { type ServerLimits, serverLimits } from './http/limits.ts'
 import { createManagementApi, type ManagementApi } from './http/management-api/index.ts'
 import { Metrics } from './http/metrics.ts'
 import { OverloadLog } from './http/overload-log.ts'
 import { RefusalLog } from './http/refusal-log.ts'
-import { ApiKeys, PeerDirectory } from './identity/index.ts'
-import { createAnswerJoin, createReleaseAppSKey } from './join/index.ts'
-import { type Administration, LocalAdministration, OrderAdopter } from './kms/index.ts'
+import { Agreements, ApiKeys, changesPeers, PeerDirectory } from './identity/index.ts'
+import { createAnswerJoin, createFindHomeNetwork, createReleaseAppSKey } from './join/index.ts'
+import { type Administration, LocalAdministration, OrderAdopter, type OwnCertificates } from './kms/index.ts'
 import { acquireDirectoryLock } from './lock/index.ts'
 import { messageOf } from './message-of.ts'
+import { changesRoutes, createForward, RouteTable } from './routing/index.ts'
 import { openDatabase, type Storage } from './storage/index.ts'
+
+/** Where network servers of the known kinds post to, whatever their operators configure. */
+const DIALECT_PATHS = DIALECT_NAMES.flatMap((name) => dialectOf(name).paths)
 
 export interface RunningServer {
   readonly biAddress: { readonly host: string; readonly port: number }
@@ -28,6 +45,8 @@ export interface RunningServer {
 interface Services {
   readonly storage: Storage
   readonly peers: PeerDirectory
+  readonly agreements: Agreements
+  readonly routes: RouteTable
   readonly hsm: ConnectedHsm
   readonly adopter: OrderAdopter
   readonly administration: Administration
@@ -35,18 +54,26 @@ interface Services {
   readonly metrics: Metrics
   readonly overload: OverloadLog
   readonly admission: Admission
-  readonly tls: { readonly cert: string; readonly key: string }
+  readonly certificates: ListenerCertificates
+  readonly ownCertificates: OwnCertificates
+}
+
+/** The same one, unless the Backend Interfaces have one of their own. */
+interface ListenerCertificates {
+  readonly backendInterfaces: WatchedCertificate
+  readonly managementApi: WatchedCertificate
 }
 
 /**
  * Starts the server: the one place where things are constructed, and where they are disposed.
- * @throws StorageError when the directory is locked or the database cannot be trusted
+ * @throws StorageError when the directory is locked or the database cannot be trusted; CertificateError and
+ *   SecretFileError when a certificate cannot be served
  */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
   const directory = dataDirectory(options.dataDirectory)
   await using cleanup = new AsyncDisposableStack()
   const services = startServices(options, directory, cleanup)
-  const listener = createBackendInterfaces(options, services)
+  const listener = createBackendInterfaces(options, directory, services, cleanup)
   const api = createApi(options, services)
   services.metrics.show(serverGauges({ ...services, hsm: services.hsm.client, listener }))
   // Both at once: neither takes new connections while the other still answers.
@@ -72,15 +99,25 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
 function startServices(options: ServeOptions, directory: DataDirectory, cleanup: AsyncDisposableStack): Services {
   const { log } = options
   cleanup.use(acquireDirectoryLock(directory.root))
+  const certificates = openCertificates(options, directory, cleanup)
+  const ownCertificates = shownCertificates(certificates, directory.caCertificate)
   const storage = cleanup.use(openDatabase(directory.database, { log, checkInBackground: true }))
   const peers = new PeerDirectory(storage.administration)
+  const agreements = new Agreements(storage.administration)
+  const keyFile = (routeId: string): string => routeKeyFile(directory, routeId)
+  const routes = cleanup.use(new RouteTable({ storage: storage.administration, keyFile, log }))
   const hsm = cleanup.adopt(connectHsm(options, directory, storage), (connected) => connected.close())
   const adopter = cleanup.use(
     new OrderAdopter({
       storage: storage.administration,
       hsm: hsm.client,
       receiptCommitted: (receipt) => hsm.progress.committed(receipt),
-      adopted: () => peers.reload(),
+      adopted: (changes) => {
+        if (changes.some(changesRoutes)) routes.reload()
+        if (!changes.some(changesPeers)) return
+        peers.reload()
+        agreements.reload()
+      },
     }),
   )
   hsm.onReady(() => adopter.adoptWaiting())
@@ -89,6 +126,7 @@ function startServices(options: ServeOptions, directory: DataDirectory, cleanup:
     hsm: hsm.client,
     adopter,
     databaseFailure: () => storage.failure?.code,
+    ownCertificates,
   })
   const limits = serverLimits()
   if (limits.lowered !== undefined) log(limits.lowered)
@@ -101,31 +139,85 @@ function startServices(options: ServeOptions, directory: DataDirectory, cleanup:
       overload.write('message', reason)
     },
   })
-  const tls = readTls(directory)
-  return { storage, peers, hsm, adopter, administration, limits, metrics, overload, admission, tls }
+  return {
+    ...{ storage, peers, agreements, routes, hsm, adopter, administration, limits, metrics, overload, admission },
+    ...{ certificates, ownCertificates },
+  }
 }
 
-function createBackendInterfaces({ biPaths = [], log }: ServeOptions, services: Services): Listener {
-  const { storage, hsm, peers, metrics, limits, overload, admission, tls } = services
-  const refusals = new RefusalLog(log)
-  const receiptCommitted = (receipt: Buffer): void => hsm.progress.committed(receipt)
-  const dependencies = { joins: storage.joins, hsm: hsm.client, receiptCommitted, now: Date.now }
-  const handle = createMessageHandler({
-    answerJoin: createAnswerJoin(dependencies),
-    releaseAppSKey: createReleaseAppSKey(dependencies),
-    metrics,
-    refused: (refusal) => refusals.write(refusal),
-  })
-  return createListener({
-    ...{ tls, peers, handle: admission.guard(handle), paths: biPaths },
+function createBackendInterfaces(
+  options: ServeOptions,
+  directory: DataDirectory,
+  services: Services,
+  cleanup: AsyncDisposableStack,
+): Listener {
+  const { biPaths = [], log } = options
+  const { peers, limits, overload, admission, certificates } = services
+  const handle = createHandler(options, services)
+  const deferred = deferAnswers(options, directory, services, handle, cleanup)
+  const { tls } = certificates.backendInterfaces
+  const listener = createListener({
+    ...{ tls, peers, handle: admission.guard(answerLater(handle, deferred)) },
+    paths: [...biPaths, ...DIALECT_PATHS],
     limits: limits.backendInterfaces,
     failed: (error) => log(`a message could not be answered: ${messageOf(error)}`),
     refused: (reason) => overload.write('connection', reason),
   })
+  certificates.backendInterfaces.onChange((changed) => listener.exchangeCertificate(changed))
+  return listener
+}
+
+/** Answers messages of the Backend Interfaces. */
+function createHandler({ log }: ServeOptions, services: Services): MessageHandler {
+  const { storage, hsm, peers, agreements, routes, metrics } = services
+  const installation = storage.administration.organisationId().toString('hex')
+  const refusals = new RefusalLog(log)
+  const receiptCommitted = (receipt: Buffer): void => hsm.progress.committed(receipt)
+  const dependencies = { joins: storage.joins, hsm: hsm.client, receiptCommitted, now: Date.now }
+  return createMessageHandler({
+    answerJoin: createAnswerJoin(dependencies),
+    releaseAppSKey: createReleaseAppSKey(dependencies),
+    findHomeNetwork: createFindHomeNetwork({
+      joins: storage.joins,
+      agreements,
+      nsIdOf: (netId) => peers.nsIdOf(netId),
+    }),
+    forward: createForward({ routes, installation, metrics }),
+    metrics,
+    refused: (refusal) => refusals.write(refusal),
+  })
+}
+
+/** Answers that are posted to peers which take them so. It ends after the listener, and before what it needs. */
+function deferAnswers(
+  { log }: ServeOptions,
+  directory: DataDirectory,
+  { storage, hsm, peers, metrics, certificates }: Services,
+  handle: MessageHandler,
+  cleanup: AsyncDisposableStack,
+): DeferredAnswers {
+  const { backendInterfaces } = certificates
+  const ca = readFileSync(directory.caCertificate, 'utf8')
+  const poster = cleanup.use(new PostAnswers({ tls: () => backendInterfaces.tls, ca }))
+  const deferred = cleanup.use(
+    new DeferredAnswers({
+      requests: storage.deferred,
+      handle,
+      networkServer: (peerId) => peers.networkServer(peerId),
+      post: (peer, body) => poster.post(peer, body),
+      settled: (outcome) => metrics.deferred(outcome),
+      log,
+    }),
+  )
+  hsm.onReady(() => {
+    deferred.resume()
+    return Promise.resolve()
+  })
+  return deferred
 }
 
 function createApi({ log }: ServeOptions, services: Services): ManagementApi {
-  const { storage, hsm, adopter, administration, metrics, limits, overload, tls } = services
+  const { storage, hsm, adopter, administration, metrics, limits, overload, certificates } = services
   const readiness = () => {
     const reasons: string[] = []
     if (hsm.client.state !== 'ready') reasons.push(`HSM: ${hsm.client.state}`)
@@ -133,14 +225,26 @@ function createApi({ log }: ServeOptions, services: Services): ManagementApi {
     if (storage.failure !== undefined) reasons.push(`database: ${storage.failure.code}`)
     return { ready: reasons.length === 0, reasons }
   }
-  return createManagementApi({
+  const { tls } = certificates.managementApi
+  const api = createManagementApi({
     ...{ tls, administration, apiKeys: new ApiKeys(storage.administration), readiness, metrics },
     limits: limits.managementApi,
     failed: (error) => log(`a request to the management API failed: ${messageOf(error)}`),
     refused: (reason) => overload.write('connection', reason),
   })
+  certificates.managementApi.onChange((changed) => api.exchangeCertificate(changed))
+  return api
 }
 
-function readTls(directory: DataDirectory): { cert: string; key: string } {
-  return { cert: readFileSync(directory.tlsCertificate, 'utf8'), key: readFileSync(directory.tlsKey, 'utf8') }
+function openCertificates(
+  { biTls, log }: ServeOptions,
+  { tlsCertificate, tlsKey }: DataDirectory,
+  cleanup: AsyncDisposableStack,
+): ListenerCertificates {
+  const installation = { certificate: tlsCertificate, key: tlsKey }
+  // Commands on this machine ask for the server by that name.
+  const managementApi = cleanup.use(new WatchedCertificate(installation, { log, names: ['localhost'] }))
+  if (biTls === undefined) return { backendInterfaces: managementApi, managementApi }
+  const names = publicNames(managementApi.certificate)
+  return { backendInterfaces: cleanup.use(new WatchedCertificate(biTls, { log, names })), managementApi }
 }

@@ -1,18 +1,21 @@
 import { Agent, request } from 'undici'
 import {
   type Administration,
+  type AgreementView,
   AdministrationError,
   type ApiKeyView,
   type CreatedApiKey,
   type DeviceList,
   type DevicePage,
   type DeviceView,
+  type InstalledCertificateView,
   isAdministrationErrorCode,
   type KekView,
   type ListedOrderState,
   type OrderReport,
   type OrderView,
   type PeerView,
+  type RouteView,
   type ServerStatus,
   type SubmittedOrder,
 } from '@mortise/server'
@@ -77,6 +80,18 @@ export class HttpAdministration implements Administration, AsyncDisposable {
 
   async listPeers(): Promise<PeerView[]> {
     return listOf(await this.#ask('GET', '/api/v1/peers'), 'peers') as PeerView[]
+  }
+
+  async listCertificates(): Promise<InstalledCertificateView[]> {
+    return listOf(await this.#ask('GET', '/api/v1/certificates'), 'certificates') as InstalledCertificateView[]
+  }
+
+  async listAgreements(): Promise<AgreementView[]> {
+    return listOf(await this.#ask('GET', '/api/v1/agreements'), 'agreements') as AgreementView[]
+  }
+
+  async listRoutes(): Promise<RouteView[]> {
+    return listOf(await this.#ask('GET', '/api/v1/routes'), 'routes') as RouteView[]
   }
 
   async listKeks(): Promise<KekView[]> {

@@ -138,7 +138,7 @@ async function addBatch(
   batch: readonly NumberedEntry[],
   progress: FileProgress,
 ): Promise<void> {
-  const devices = batch.map(({ entry }): NewDevice => ({ ...entry, networkIsApplicationServer: false }))
+  const devices = batch.map(({ entry }): NewDevice => entry)
   try {
     const { report: order } = await addDevices(desk, devices)
     progress[order.state] += devices.length

@@ -65,7 +65,7 @@ async function init(options: InitOptions): Promise<void> {
   tell(options, directory, plan, installation)
 }
 
-function parseServerName(name: string): string {
+export function parseServerName(name: string): string {
   if (isIP(name) === 0 && !isDnsName(name)) throw new InvalidArgumentError('Expected a host name or an IP address.')
   return name
 }

@@ -1,7 +1,14 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import type { Command } from 'commander'
-import { dataDirectory, type HsmChoice, type ListenAddress, type RunningServer, startServer } from '@mortise/server'
+import {
+  dataDirectory,
+  type HsmChoice,
+  type ListenAddress,
+  type RunningServer,
+  startServer,
+  type TlsFiles,
+} from '@mortise/server'
 import { refuseWithoutInstallation } from '../administration.ts'
 import { type ConfigFile, readConfigFile } from '../config-file.ts'
 import { usageError } from '../errors.ts'
@@ -14,6 +21,7 @@ type ServeCommandOptions = DataOptions & ConfigFile
 const DEFAULT_BI_LISTEN = '127.0.0.1:8443'
 const DEFAULT_API_LISTEN = '127.0.0.1:8444'
 const MAX_WORKERS = 64
+const TLS_OPTIONS = ['tlsCert', 'tlsKey'] as const
 const HSM_OPTIONS = ['passphraseFile', 'pinFile', 'hsmSocket', 'workers'] as const
 
 export function registerServe(program: Command): void {
@@ -29,6 +37,12 @@ export function registerServe(program: Command): void {
       'further path of the Backend Interfaces listener beside /, repeatable',
       repeated(String),
     )
+    .option(
+      '--tls-cert <file>',
+      'certificate of the Backend Interfaces listener, PEM (default: DIR/tls/cert.pem)',
+      asPath,
+    )
+    .option('--tls-key <file>', 'its private key, PEM', asPath)
     .option('--workers <n>', 'workers of the HSM process', integer(1, MAX_WORKERS))
     .action(serve)
   examples(
@@ -36,6 +50,7 @@ export function registerServe(program: Command): void {
     'mortise serve --data ./js --passphrase-file ./passphrase',
     'mortise serve --data ./js --bi-listen 0.0.0.0:8443 --api-listen 127.0.0.1:8444',
     'mortise serve --data ./js --hsm-socket /run/mortise/server.sock',
+    'mortise serve --data ./js --tls-cert fullchain.pem --tls-key privkey.pem',
   )
   command.addHelpText(
     'after',
@@ -52,6 +67,7 @@ async function serve(options: ServeCommandOptions): Promise<void> {
     biListen: parseListen('--bi-listen', settings.biListen ?? DEFAULT_BI_LISTEN),
     apiListen: parseListen('--api-listen', settings.apiListen ?? DEFAULT_API_LISTEN),
   }
+  const biTls = tlsFiles(settings)
   warnOfOperatorFiles(options.data)
   const stop = stopSignal()
   const running = await startServer({
@@ -59,6 +75,7 @@ async function serve(options: ServeCommandOptions): Promise<void> {
     hsm,
     ...addresses,
     ...(settings.biPath !== undefined && { biPaths: settings.biPath }),
+    ...(biTls !== undefined && { biTls }),
     log: note,
   })
   tellListening(settings, hsm, running)
@@ -71,11 +88,20 @@ async function serve(options: ServeCommandOptions): Promise<void> {
   }
 }
 
-/** A flag that says how the HSM is reached replaces whatever the file says of it. */
+/** A flag that says how the HSM is reached, or whose certificate is shown, replaces whatever the file says of it. */
 function withFlags(config: ConfigFile, flags: ServeCommandOptions): ServeCommandOptions {
-  const flagged = HSM_OPTIONS.some((name) => flags[name] !== undefined)
-  const kept = Object.entries(config).filter(([name]) => !flagged || !HSM_OPTIONS.some((option) => option === name))
+  const replaced: readonly string[] = [HSM_OPTIONS, TLS_OPTIONS].flatMap((group) => {
+    return group.some((name) => flags[name] !== undefined) ? [...group] : []
+  })
+  const kept = Object.entries(config).filter(([name]) => !replaced.includes(name))
   return { ...Object.fromEntries(kept), ...flags }
+}
+
+/** Whether the two are a pair, and good, the server says. */
+function tlsFiles({ tlsCert, tlsKey }: ConfigFile): TlsFiles | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined
+  if (tlsCert !== undefined && tlsKey !== undefined) return { certificate: tlsCert, key: tlsKey }
+  throw usageError('--tls-cert and --tls-key go together', 'give both, or neither')
 }
 
 function hsmChoice({ passphraseFile, pinFile, hsmSocket, workers }: ConfigFile): HsmChoice {

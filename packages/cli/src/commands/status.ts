@@ -1,5 +1,4 @@
-import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { hsmStatus, type SupervisorStatus } from '@mortise/hsm'
 import { dataDirectory, type OrderView, type ServerStatus } from '@mortise/server'
@@ -7,8 +6,6 @@ import { openAdministration } from '../administration.ts'
 import { examples, type ServerOptions, withServer } from '../options.ts'
 import { counted, report } from '../output.ts'
 
-/** A certificate is worth a word this long before its end. */
-const EXPIRY_WARNING_MS = 30 * 86_400_000
 const MAX_SHOWN_ORDERS = 20
 
 interface StatusReport extends ServerStatus {
@@ -32,7 +29,7 @@ async function status(options: ServerOptions): Promise<void> {
   const hsmProcess = here ? await askHsmProcess(options.data) : undefined
   const warnings = [
     ...server.warnings,
-    ...(here ? [...operatorWarnings(options.data), ...certificateWarnings(options.data)] : []),
+    ...(here ? [...operatorWarnings(options.data), ...missingCertificates(options.data)] : []),
   ]
   const facts: StatusReport = {
     ...server,
@@ -63,19 +60,12 @@ function operatorWarnings(data: string): string[] {
   return warnings
 }
 
-function certificateWarnings(data: string): string[] {
+/** When they end, the server says. */
+function missingCertificates(data: string): string[] {
   const { tlsCertificate, caCertificate } = dataDirectory(data)
-  return [tlsCertificate, caCertificate].flatMap((path) => {
-    if (!existsSync(path)) return [`the certificate ${path} is missing`]
-    const { validToDate } = new X509Certificate(readFileSync(path))
-    return expiryWarning(`the certificate ${path}`, validToDate)
-  })
-}
-
-function expiryWarning(what: string, end: Date): string[] {
-  const left = end.getTime() - Date.now()
-  if (left > EXPIRY_WARNING_MS) return []
-  return [`${what} ${left > 0 ? 'expires' : 'expired'} on ${end.toISOString().slice(0, 10)}`]
+  return [tlsCertificate, caCertificate]
+    .filter((path) => !existsSync(path))
+    .map((path) => `the certificate ${path} is missing`)
 }
 
 function describe(options: ServerOptions, facts: StatusReport): string {

@@ -43,7 +43,7 @@ export async function checkDeviceFile(path: string): Promise<FileSummary> {
     if (first === undefined) seen.set(entry.devEui, line)
     else faults.push({ line, message: `DevEUI ${entry.devEui} stands in line ${first} already` })
     summary.devices++
-    if (entry.applicationServers.length === 0) summary.withoutApplicationServer++
+    if (entry.applicationServers.length === 0 && !entry.networkIsApplicationServer) summary.withoutApplicationServer++
     if (entry.networks.length === 0) summary.withoutNetwork++
   }
   if (faults.length > 0) throw invalidFile(path, faults)

@@ -11,6 +11,7 @@ import {
   parseNetId,
 } from '@mortise/lorawan'
 import { parseAsId } from '../identifiers.ts'
+import { applicationServersOf, NETWORK_ITSELF } from './recipients.ts'
 import { parseObject, parseRootKeys, RootKeyError, type RootKeys, unknownMember } from './root-keys.ts'
 
 /** A device as the owner wants it. */
@@ -20,6 +21,7 @@ export interface DeviceEntry {
   readonly macVersion: MacVersion
   readonly keys: RootKeys
   readonly applicationServers: readonly string[]
+  readonly networkIsApplicationServer: boolean
   readonly networks: readonly NetId[]
 }
 
@@ -31,8 +33,8 @@ export class DeviceLineError extends Error {
 }
 
 /**
- * Reads one line: `{devEui, joinEui, macVersion, appKey, nwkKey?, as, networks}`; `as` is a string or an array. Absent
- * lists are empty, unknown members are refused.
+ * Reads one line: `{devEui, joinEui, macVersion, appKey, nwkKey?, as, networks}`; `as` is a string or an array, and
+ * "network" alone the network itself. Absent lists are empty, unknown members are refused.
  * @throws DeviceLineError
  */
 export function parseDeviceLine(text: string): DeviceEntry {
@@ -46,9 +48,14 @@ export function parseDeviceLine(text: string): DeviceEntry {
     joinEui: textOf(members, 'joinEui', parseJoinEui, 'must be 16 hexadecimal digits'),
     macVersion,
     keys: withoutRootKeyError(() => parseRootKeys(macVersion, members['appKey'], members['nwkKey'])),
-    applicationServers: listOf('as', typeof as === 'string' ? [as] : as, parseAsId, 'AS-IDs', MAX_APPLICATION_SERVERS),
+    ...recipientsOf(listOf('as', typeof as === 'string' ? [as] : as, parseAsId, 'AS-IDs', MAX_APPLICATION_SERVERS)),
     networks: listOf('networks', members['networks'], parseNetId, 'NetIDs of 6 hexadecimal digits', MAX_NETWORKS),
   }
+}
+
+function recipientsOf(as: readonly string[]): ReturnType<typeof applicationServersOf> {
+  if (as.length > 1 && as.includes(NETWORK_ITSELF)) fail(`as: "${NETWORK_ITSELF}" stands alone`)
+  return applicationServersOf(as)
 }
 
 function textOf<T>(members: Record<string, unknown>, name: string, parse: (text: string) => T, expected: string): T {

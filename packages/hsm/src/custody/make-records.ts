@@ -104,8 +104,15 @@ class RecordMaker implements MadeRecords {
         this.#checkCurrentKek(change)
         return this.#remove('kek', change.kek)
       case 'peer.add':
+      case 'peer.set':
       case 'peer.disable':
       case 'peer.remove':
+      case 'peer.certificate.add':
+      case 'peer.certificate.remove':
+      case 'agreement.add':
+      case 'agreement.remove':
+      case 'route.add':
+      case 'route.remove':
       case 'epoch.accept':
         // Nothing in the token: the signature is what the server, or the supervisor, needs.
         return

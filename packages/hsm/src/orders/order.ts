@@ -1,5 +1,6 @@
 import type { DevEui, JoinEui, MacVersion, NetId } from '@mortise/lorawan'
 import type { KekKind, KekSize } from '../records/kek-record.ts'
+import type { DirectoryChange } from './peer-changes.ts'
 
 /**
  * A signed operation: what an operator (later: custodians and owners) wants changed, as canonical text
@@ -93,26 +94,6 @@ export interface KekRemove {
   readonly replaces: number
 }
 
-/** Peers are the server's business; an order makes sure that an API key alone cannot add one. */
-export interface PeerAdd {
-  readonly action: 'peer.add'
-  readonly peer: string
-  readonly kind: KekKind
-  /** NetID for `ns`, AS-ID for `as`. */
-  readonly id: string
-  readonly nsId?: string
-  readonly protocol: '1.0' | '1.1'
-  /** SHA-256 of the client certificate (DER), 64 hex digits. */
-  readonly certificate: string
-}
-
-export interface PeerChange {
-  readonly action: 'peer.disable' | 'peer.remove'
-  readonly peer: string
-  readonly kind: KekKind
-  readonly id: string
-}
-
 /** Accepts a sealed store that is older than what the database knows: the operator restored it on purpose. */
 export interface EpochAccept {
   readonly action: 'epoch.accept'
@@ -120,4 +101,4 @@ export interface EpochAccept {
   readonly epoch: number
 }
 
-export type Change = DeviceAdd | DeviceSet | DeviceRemove | KekSet | KekRemove | PeerAdd | PeerChange | EpochAccept
+export type Change = DeviceAdd | DeviceSet | DeviceRemove | KekSet | KekRemove | DirectoryChange | EpochAccept

@@ -2,7 +2,7 @@ import { type NetId, parseDevEui, parseJoinEui, parseMacVersion, parseNetId } fr
 import { HsmError } from '../errors.ts'
 import { Members, parseMembers } from '../members.ts'
 import { MAX_APPLICATION_SERVERS, MAX_AS_ID_BYTES, MAX_NETWORKS } from '../records/device-record.ts'
-import { KEK_SIZES, type KekKind, MAX_KEK_LABEL_BYTES } from '../records/kek-record.ts'
+import { KEK_SIZES, MAX_KEK_LABEL_BYTES } from '../records/kek-record.ts'
 import {
   type Change,
   type DevicePolicy,
@@ -15,6 +15,8 @@ import {
   REMOVED,
   type RootKeySource,
 } from './order.ts'
+import { checkText, convert, readKind, readRecipient } from './order-members.ts'
+import { readDirectoryChange } from './parse-directory-change.ts'
 import { orderText } from './sign-order.ts'
 
 /**
@@ -67,15 +69,10 @@ function readChange(members: Members): Change {
       return readKekSet(members)
     case 'kek.remove':
       return readKekRemove(members)
-    case 'peer.add':
-      return readPeerAdd(members)
-    case 'peer.disable':
-    case 'peer.remove':
-      return { action, peer: members.hex('peer', 16), ...readPeerName(members) }
     case 'epoch.accept':
       return { action, epoch: members.integer('epoch', 1, MAX_ORDER_NUMBER) }
     default:
-      return members.fail('action')
+      return readDirectoryChange(action, members)
   }
 }
 
@@ -163,36 +160,6 @@ function readKekRemove(members: Members): Change {
   }
 }
 
-function readPeerName(members: Members): { kind: KekKind; id: string } {
-  const kind = readKind(members)
-  return { kind, id: readRecipient(kind, members, 'id') }
-}
-
-function readPeerAdd(members: Members): Change {
-  const kind = readKind(members)
-  const protocol = members.text('protocol')
-  const nsId = members.has('nsId') ? members.hex('nsId', 8) : undefined
-  return {
-    action: 'peer.add',
-    peer: members.hex('peer', 16),
-    kind,
-    id: readRecipient(kind, members, 'id'),
-    ...(nsId !== undefined && { nsId }),
-    protocol: protocol === '1.0' || protocol === '1.1' ? protocol : members.fail('protocol'),
-    certificate: members.hex('certificate', 32),
-  }
-}
-
-function readKind(members: Members): 'ns' | 'as' {
-  const kind = members.text('kind')
-  return kind === 'ns' || kind === 'as' ? kind : members.fail('kind')
-}
-
-function readRecipient(kind: 'ns' | 'as', members: Members, name: string): string {
-  const id = members.text(name)
-  return kind === 'ns' ? convert(name, id, parseNetId) : checkText(members, name, id, MAX_AS_ID_BYTES)
-}
-
 function readVersion(members: Members): number {
   return members.integer('replaces', 1, REMOVED - 1)
 }
@@ -201,18 +168,4 @@ function readKeySource(members: Members, name: string): RootKeySource {
   return members.peek(name) === 'generate'
     ? (members.text(name) as 'generate')
     : members.integer(name, 0, MAX_ORDER_CHANGES * 2)
-}
-
-/** Printable ASCII without spaces, so that what is compared byte by byte looks the same to people as well. */
-function checkText(members: Members, name: string, value: unknown, maxBytes: number): string {
-  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value) || value.length > maxBytes) return members.fail(name)
-  return value
-}
-
-function convert<T>(name: string, text: string, parse: (text: string) => T): T {
-  try {
-    return parse(text)
-  } catch (error) {
-    throw new HsmError('order_malformed', name, { cause: error })
-  }
 }

@@ -14,6 +14,8 @@ export interface DataDirectory {
   readonly tlsCertificate: string
   readonly tlsKey: string
   readonly caCertificate: string
+  /** Private keys that are shown to other join servers: see {@link routeKeyFile}. */
+  readonly routes: string
   readonly recoveryFile: string
   readonly configuration: string
   readonly operator: OperatorDirectory
@@ -44,10 +46,16 @@ export function dataDirectory(root: string): DataDirectory {
     tlsCertificate: join(root, 'tls', 'cert.pem'),
     tlsKey: join(root, 'tls', 'key.pem'),
     caCertificate: join(root, 'ca.pem'),
+    routes: join(root, 'routes'),
     recoveryFile: join(root, 'recovery.json'),
     configuration: join(root, 'mortise.yaml'),
     operator: operatorDirectory(join(root, 'operator')),
   }
+}
+
+/** Private key of the certificate that a route shows; its id is 32 hex digits. */
+export function routeKeyFile({ routes }: DataDirectory, routeId: string): string {
+  return join(routes, `${routeId}.key`)
 }
 
 export function operatorDirectory(root: string): OperatorDirectory {

@@ -1,3 +1,9 @@
-export { dataDirectory, operatorDirectory, type DataDirectory, type OperatorDirectory } from './data-directory.ts'
-export type { HsmChoice, ListenAddress, ServeOptions } from './options.ts'
+export {
+  dataDirectory,
+  operatorDirectory,
+  routeKeyFile,
+  type DataDirectory,
+  type OperatorDirectory,
+} from './data-directory.ts'
+export type { HsmChoice, ListenAddress, ServeOptions, TlsFiles } from './options.ts'
 export { writeServerFile } from './server-file.ts'

@@ -19,6 +19,12 @@ export type HsmChoice =
   /** `mortise hsm serve` runs elsewhere on this machine, under a user of its own. */
   | { readonly kind: 'socket'; readonly path: string }
 
+/** PEM files of a certificate, with those between it and its CA, and of its key. */
+export interface TlsFiles {
+  readonly certificate: string
+  readonly key: string
+}
+
 export interface ServeOptions {
   readonly dataDirectory: string
   readonly hsm: HsmChoice
@@ -26,6 +32,11 @@ export interface ServeOptions {
   readonly apiListen: ListenAddress
   /** Paths, beside `/`, on which the Backend Interfaces listener answers. */
   readonly biPaths?: readonly string[] | undefined
+  /**
+   * Certificate of the Backend Interfaces listener, in place of the installation's own. The management API keeps that
+   * one: the operator's commands trust the CA of the installation, and no other.
+   */
+  readonly biTls?: TlsFiles | undefined
   /** Takes one line for people. */
   readonly log: (line: string) => void
 }

@@ -1,4 +1,5 @@
 import type { RequestType, ResultCode } from '@mortise/backend-interfaces'
+import { FORWARD_OUTCOMES, type ForwardOutcome } from '../routing/index.ts'
 import type { ConnectionRefusal } from './connections.ts'
 import type { ShareRefusal } from './fair-share.ts'
 
@@ -17,6 +18,8 @@ export class Metrics implements MetricsSource {
   readonly #overloads = new Map<string, number>()
   readonly #buckets = JOIN_SECONDS.map(() => 0)
   readonly #gauges: Gauge[] = []
+  readonly #deferred = { posted: 0, dropped: 0 }
+  readonly #forwarded = new Map<ForwardOutcome, number>(FORWARD_OUTCOMES.map((outcome) => [outcome, 0]))
   #joinCount = 0
   #joinSeconds = 0
 
@@ -37,6 +40,16 @@ export class Metrics implements MetricsSource {
     this.#overloads.set(name, (this.#overloads.get(name) ?? 0) + 1)
   }
 
+  /** One answer by a message of its own: posted, or dropped because nobody took it in time. */
+  deferred(outcome: 'posted' | 'dropped'): void {
+    this.#deferred[outcome] += 1
+  }
+
+  /** One request for a device of another join server, by what became of it. */
+  forwarded(outcome: ForwardOutcome): void {
+    this.#forwarded.set(outcome, (this.#forwarded.get(outcome) ?? 0) + 1)
+  }
+
   /** One JoinReq that was answered with Success after so many seconds. */
   joined(seconds: number): void {
     this.#joinCount += 1
@@ -47,7 +60,13 @@ export class Metrics implements MetricsSource {
   }
 
   render(): string {
-    const counters = [...this.#renderAnswers(), ...this.#renderOverloads(), ...this.#renderJoins()]
+    const counters = [
+      ...this.#renderAnswers(),
+      ...this.#renderOverloads(),
+      ...this.#renderDeferred(),
+      ...this.#renderForwarded(),
+      ...this.#renderJoins(),
+    ]
     return [...counters, ...this.#gauges.flatMap(renderGauge), ''].join('\n')
   }
 
@@ -67,6 +86,24 @@ export class Metrics implements MetricsSource {
     ]
   }
 
+  #renderDeferred(): string[] {
+    return [
+      '# HELP mortise_asynchronous_answers_total Answers that were posted to a peer, or dropped because it took none in time.',
+      '# TYPE mortise_asynchronous_answers_total counter',
+      ...Object.entries(this.#deferred).map(
+        ([outcome, count]) => `mortise_asynchronous_answers_total{outcome="${outcome}"} ${count}`,
+      ),
+    ]
+  }
+
+  #renderForwarded(): string[] {
+    return [
+      '# HELP mortise_forwarded_total Requests for devices of other join servers, by what became of them.',
+      '# TYPE mortise_forwarded_total counter',
+      ...Array.from(this.#forwarded, ([outcome, count]) => `mortise_forwarded_total{outcome="${outcome}"} ${count}`),
+    ]
+  }
+
   #renderJoins(): string[] {
     return [
       '# HELP mortise_join_seconds Time from a JoinReq to its answer, durable.',
@@ -82,9 +119,27 @@ export class Metrics implements MetricsSource {
 export interface Gauge {
   readonly name: string
   readonly help: string
-  readonly read: () => number
+  /** One value, or one for each set of labels. */
+  readonly read: () => number | readonly Sample[]
+}
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
 }
 
 function renderGauge({ name, help, read }: Gauge): string[] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${read()}`]
+  const now = read()
+  const values = typeof now === 'number' ? [`${name} ${now}`] : now.map((sample) => `${name}${renderSample(sample)}`)
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, ...values]
+}
+
+function renderSample({ labels, value }: Sample): string {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`)
+  return `{${pairs.join(',')}} ${value}`
+}
+
+/** Prometheus text format: what would end the value, or the line. */
+function escapeLabel(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }

@@ -1,2 +1,5 @@
+export { Agreements } from './agreements.ts'
 export { ApiKeys, type NewApiKey, newApiKey } from './api-keys.ts'
-export { ApplicationServer, type AuthenticatedPeer, NetworkServer, PeerDirectory, type PeerRefusal } from './peers.ts'
+export { ApplicationServer, type AuthenticatedPeer, NetworkServer } from './authenticated-peer.ts'
+export type { ClientCertificate } from './client-certificate.ts'
+export { changesPeers, PeerDirectory, type PeerRefusal } from './peers.ts'

@@ -1,50 +1,40 @@
-import type { AdministrationReader, Peer } from '../storage/index.ts'
-
-/** Only this file has it, so only this file makes authenticated peers: authority is a value, not a claim. */
-const AUTHENTICATION = Symbol('authentication')
-
-/** A network server that proved the key of the certificate which the operator signed in for it. */
-export class NetworkServer {
-  readonly kind = 'ns'
-  /** NetID, 6 lower-case hex digits. */
-  readonly id: string
-
-  constructor(proof: typeof AUTHENTICATION, id: string) {
-    requireProof(proof)
-    this.id = id
-  }
-}
-
-/** An application server, likewise. */
-export class ApplicationServer {
-  readonly kind = 'as'
-  /** AS-ID. */
-  readonly id: string
-
-  constructor(proof: typeof AUTHENTICATION, id: string) {
-    requireProof(proof)
-    this.id = id
-  }
-}
-
-export type AuthenticatedPeer = NetworkServer | ApplicationServer
+import { X509Certificate } from 'node:crypto'
+import type { NsId } from '@mortise/lorawan'
+import type { AdministrationReader, AdoptedChange, Peer, PeerAuthority } from '../storage/index.ts'
+import { ApplicationServer, AUTHENTICATION, type AuthenticatedPeer, NetworkServer } from './authenticated-peer.ts'
+import { type ClientCertificate, isInName, isIssuedToClient } from './client-certificate.ts'
 
 /** Why a certificate opens nothing. `expired` is also said of one that is not valid yet. */
 export type PeerRefusal = 'unknown' | 'expired' | 'disabled'
 
+/** Certificates known through a CA, and strangers', each as many as are kept: whose is looked up anew costs a signature. */
+const MAX_KNOWN_CERTIFICATES = 4096
+
 interface Entry {
-  readonly outcome: AuthenticatedPeer | 'disabled'
+  readonly outcome: AuthenticatedPeer | PeerRefusal
   readonly notBefore: number
   readonly notAfter: number
 }
 
+interface AuthorityEntry extends Entry {
+  readonly certificate: X509Certificate
+  readonly name: string
+}
+
+const STRANGER: Entry = { outcome: 'unknown', notBefore: -Infinity, notAfter: Infinity }
+
 /**
  * Who a client certificate belongs to. Kept in memory, because every message of the Backend Interfaces asks it; read
- * again after every order that was adopted.
+ * again after every order that changed a peer. What was found through a CA is forgotten then.
  */
 export class PeerDirectory {
   readonly #storage: Pick<AdministrationReader, 'listPeers'>
   #byFingerprint: ReadonlyMap<string, Entry> = new Map()
+  #authorities: readonly AuthorityEntry[] = []
+  #networkServers: readonly NetworkServer[] = []
+  /** Apart from the strangers, who could displace them. */
+  readonly #issued = new Map<string, Entry>()
+  readonly #strangers = new Set<string>()
 
   constructor(storage: Pick<AdministrationReader, 'listPeers'>) {
     this.#storage = storage
@@ -52,32 +42,95 @@ export class PeerDirectory {
   }
 
   reload(): void {
+    const peers = this.#storage.listPeers().map((peer) => ({ peer, outcome: outcomeOf(peer) }))
     this.#byFingerprint = new Map(
-      this.#storage.listPeers().map((peer) => [peer.certificate.fingerprint, toEntry(peer)]),
+      peers.flatMap(({ peer, outcome }) =>
+        peer.certificates.map(({ fingerprint, notBefore, notAfter }) => [
+          fingerprint,
+          { outcome, notBefore, notAfter },
+        ]),
+      ),
     )
+    this.#authorities = peers.flatMap(({ peer, outcome }) =>
+      peer.authority === undefined ? [] : [toAuthorityEntry(peer.authority, outcome)],
+    )
+    this.#networkServers = peers.map(({ outcome }) => outcome).filter((outcome) => outcome instanceof NetworkServer)
+    this.#issued.clear()
+    this.#strangers.clear()
   }
 
   /**
-   * The peer with this certificate. `fingerprint` is the SHA-256 of its DER, 64 lower-case hex digits, of a certificate
-   * whose key the TLS handshake has proven; `nowMs` is in milliseconds since 1970.
+   * The peer with this certificate: one that has this very certificate, else one whose CA issued it to the peer's name.
+   * `nowMs` is in milliseconds since 1970. To be asked for every request anew: a peer may have been removed meanwhile.
    */
-  authenticate(fingerprint: string, nowMs: number): AuthenticatedPeer | PeerRefusal {
-    const entry = this.#byFingerprint.get(fingerprint)
-    if (entry === undefined) return 'unknown'
-    if (nowMs < entry.notBefore || nowMs > entry.notAfter) return 'expired'
-    return entry.outcome
+  authenticate(certificate: ClientCertificate, nowMs: number): AuthenticatedPeer | PeerRefusal {
+    const { outcome, notBefore, notAfter } =
+      this.#byFingerprint.get(certificate.fingerprint) ?? this.#findIssued(certificate)
+    return nowMs >= notBefore && nowMs <= notAfter ? outcome : 'expired'
+  }
+
+  /** The network server with this id, unless it is disabled: for what it asked before and gets later. */
+  networkServer(peerId: Buffer): NetworkServer | undefined {
+    return this.#networkServers.find((known) => known.peerId.equals(peerId))
+  }
+
+  /** NSID of the network server with this NetID, if it is a peer, not disabled, and has one. */
+  nsIdOf(netId: string): NsId | undefined {
+    return this.#networkServers.find(({ id }) => id === netId)?.nsId
+  }
+
+  #findIssued({ fingerprint, read }: ClientCertificate): Entry {
+    const known = this.#issued.get(fingerprint)
+    if (known !== undefined) return known
+    if (this.#authorities.length === 0 || this.#strangers.has(fingerprint)) return STRANGER
+    const certificate = read()
+    // Of a connection that was closed meanwhile; that makes nobody a stranger.
+    if (certificate === undefined) return STRANGER
+    const entry = this.#identify(certificate)
+    if (entry === undefined) makeRoom(this.#strangers).add(fingerprint)
+    else makeRoom(this.#issued).set(fingerprint, entry)
+    return entry ?? STRANGER
+  }
+
+  /** Undefined as well for a certificate in the names of two peers: nobody could tell which of them calls. */
+  #identify(certificate: X509Certificate): Entry | undefined {
+    const [found, other] = this.#authorities.filter(
+      (authority) => isInName(certificate, authority.name) && isIssuedToClient(certificate, authority.certificate),
+    )
+    if (found === undefined || other !== undefined) return undefined
+    return {
+      outcome: found.outcome,
+      notBefore: Math.max(found.notBefore, certificate.validFromDate.getTime()),
+      notAfter: Math.min(found.notAfter, certificate.validToDate.getTime()),
+    }
   }
 }
 
-function toEntry(peer: Peer): Entry {
-  const { notBefore, notAfter } = peer.certificate
-  return { outcome: peer.disabled ? 'disabled' : toAuthenticated(peer), notBefore, notAfter }
+/** Whether peers and agreements have to be read again: not for every device that an order adds. */
+export function changesPeers({ kind }: AdoptedChange): boolean {
+  return kind.startsWith('peer-') || kind.startsWith('agreement-')
 }
 
-function toAuthenticated({ kind, id }: Peer): AuthenticatedPeer {
-  return kind === 'ns' ? new NetworkServer(AUTHENTICATION, id) : new ApplicationServer(AUTHENTICATION, id)
+function outcomeOf(peer: Peer): AuthenticatedPeer | 'disabled' {
+  if (peer.disabled) return 'disabled'
+  return peer.kind === 'ns' ? new NetworkServer(AUTHENTICATION, peer) : new ApplicationServer(AUTHENTICATION, peer)
 }
 
-function requireProof(proof: unknown): void {
-  if (proof !== AUTHENTICATION) throw new TypeError('only PeerDirectory makes authenticated peers')
+function toAuthorityEntry({ pem, name }: PeerAuthority, outcome: Entry['outcome']): AuthorityEntry {
+  const certificate = new X509Certificate(pem)
+  return {
+    ...{ certificate, name, outcome },
+    notBefore: certificate.validFromDate.getTime(),
+    notAfter: certificate.validToDate.getTime(),
+  }
+}
+
+/** Forgets the oldest when there are too many. */
+function makeRoom<T extends Map<string, unknown> | Set<string>>(known: T): T {
+  if (known.size < MAX_KNOWN_CERTIFICATES) return known
+  for (const oldest of known.keys()) {
+    known.delete(oldest)
+    break
+  }
+  return known
 }

@@ -1,10 +1,11 @@
-import type { JoinOutcome, JoinReq, KeyEnvelope, NetworkSessionKeys } from '@mortise/backend-interfaces'
+import type { JoinOutcome, KeyEnvelope, NetworkSessionKeys } from '@mortise/backend-interfaces'
 import { decodeDeviceRecord, type DeviceRecord, HsmError, type HsmClient, type JoinAnswer } from '@mortise/hsm'
-import { devAddrToBytes, devNonceRule, MAX_JOIN_NONCE, netIdToBytes } from '@mortise/lorawan'
+import { devAddrToBytes, MAX_JOIN_NONCE, netIdToBytes } from '@mortise/lorawan'
 import type { NetworkServer } from '../identity/index.ts'
 import type { JoinCommit, JoinReader, JoinWriter, JoinKeySet, Kek, LastJoin } from '../storage/index.ts'
-import { acceptsDevNonce, addDevNonce, exhaustsDevNonces } from './dev-nonces.ts'
+import { type ActivationReq, candidates, countersAfter, isRejoin, joinEuiOf, refuseCounter } from './activation.ts'
 import { JoinError, type JoinErrorCode, joinErrorOf } from './errors.ts'
+import { appSKeyToNetwork, newestRecipients, type Recipients, refuseRecipients } from './recipients.ts'
 import { requestDigest } from './request-digest.ts'
 
 export interface AnswerJoinDependencies {
@@ -15,7 +16,7 @@ export interface AnswerJoinDependencies {
   readonly now: () => number
 }
 
-export type AnswerJoin = (peer: NetworkServer, request: JoinReq) => Promise<JoinOutcome>
+export type AnswerJoin = (peer: NetworkServer, request: ActivationReq) => Promise<JoinOutcome>
 
 /** How often a join that lost against another one of the same device looks again. */
 const MAX_ATTEMPTS = 4
@@ -23,14 +24,8 @@ const MAX_ATTEMPTS = 4
 /** Seconds that a session may be used, in JoinAns. 0 = without limit. */
 const LIFETIME = 0
 
-/** The KEKs that one answer uses. */
-interface Recipients {
-  readonly nsKek: Kek | undefined
-  readonly asKek: Kek | undefined
-}
-
 /**
- * Answers a JoinReq. Computes first, commits by compare-and-set, and resolves only when the commit is durable; the same
+ * Answers a JoinReq or a RejoinReq. Computes first, commits by compare-and-set, and resolves only when the commit is durable; the same
  * request again is computed again from what the commit kept, and gets the same answer.
  * The promise rejects with JoinError.
  */
@@ -39,7 +34,7 @@ export function createAnswerJoin(dependencies: AnswerJoinDependencies): AnswerJo
   return async function answerJoin(peer, request) {
     try {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        const keySets = joins.findKeySets(request.frame.joinEui, request.devEui)
+        const keySets = candidates(joins.findKeySets(joinEuiOf(request), request.devEui), request)
         const outcome = await firstWithItsMic(keySets, (keySet) => join(dependencies, peer, request, keySet))
         if (outcome !== 'overtaken') return outcome
       }
@@ -70,18 +65,18 @@ async function firstWithItsMic<Outcome>(
 async function join(
   dependencies: AnswerJoinDependencies,
   peer: NetworkServer,
-  request: JoinReq,
+  request: ActivationReq,
   keySet: JoinKeySet,
 ): Promise<JoinOutcome | 'overtaken'> {
   const device = decodeDeviceRecord(keySet.record)
-  checkNetwork(device, request)
+  checkPolicy(device, request)
   const digest = requestDigest(request)
   const last = keySet.state?.last
-  if (last?.requestDigest.equals(digest) === true) return repeat(dependencies, request, keySet, last)
+  if (last?.requestDigest.equals(digest) === true) return repeat(dependencies, peer, request, keySet, device, last)
 
-  const recipients = newestKeks(dependencies.joins, peer, device)
+  const recipients = newestRecipients(dependencies.joins, peer, device)
   const joinNonce = (keySet.state?.lastJoinNonce ?? 0) + 1
-  const refusal = refuse(keySet, device, request, recipients, joinNonce)
+  const refusal = refuse(peer, keySet, device, request, recipients, joinNonce)
   if (refusal !== undefined) {
     // A forged frame must learn nothing of the nonces: its MIC comes first (docs/backend-interfaces.md).
     await dependencies.hsm.verifyJoinRequest(frameCommand(keySet, request))
@@ -97,8 +92,10 @@ async function join(
 /** The same request once more: the same nonce and KEKs give the same answer. Its key use is recorded all the same. */
 async function repeat(
   dependencies: AnswerJoinDependencies,
-  request: JoinReq,
+  peer: NetworkServer,
+  request: ActivationReq,
   keySet: JoinKeySet,
+  device: DeviceRecord,
   last: LastJoin,
 ): Promise<JoinOutcome> {
   const { joins, hsm } = dependencies
@@ -110,48 +107,40 @@ async function repeat(
     await hsm.verifyJoinRequest(frameCommand(keySet, request))
     throw new JoinError('dev_nonce_reused')
   }
-  const answer = await hsm.answerJoin(command(request, keySet, { nsKek, asKek }, last.joinNonce))
+  const recipients = { nsKek, asKek, appSKeyToNetwork: asKek ? 'no' : appSKeyToNetwork(peer, device) } as const
+  const answer = await hsm.answerJoin(command(request, keySet, recipients, last.joinNonce))
   await joins.commit([{ receipt: answer.receipt }])
   dependencies.receiptCommitted(answer.receipt)
-  return outcomeOf(answer, { nsKek, asKek })
+  return outcomeOf(answer, recipients)
 }
 
-function checkNetwork(device: DeviceRecord, request: JoinReq): void {
+function checkPolicy(device: DeviceRecord, request: ActivationReq): void {
   if (device.networks.length === 0) throw new JoinError('device_not_activated')
   if (!device.networks.includes(request.netId)) throw new JoinError('network_not_allowed')
-}
-
-function newestKeks(joins: JoinReader, peer: NetworkServer, device: DeviceRecord): Recipients {
-  const firstAs = device.applicationServers[0]
-  return {
-    nsKek: joins.newestKek('ns', peer.id),
-    asKek: firstAs === undefined ? undefined : joins.newestKek('as', firstAs),
-  }
+  if (isRejoin(request) && device.nwkKey === undefined) throw new JoinError('rejoin_unsupported')
 }
 
 /** What speaks against a join beside its MIC; nothing is written. */
 function refuse(
-  keySet: JoinKeySet,
+  peer: NetworkServer,
+  { state }: JoinKeySet,
   device: DeviceRecord,
-  request: JoinReq,
+  request: ActivationReq,
   recipients: Recipients,
   joinNonce: number,
 ): JoinErrorCode | undefined {
-  const rule = devNonceRule(device.macVersion)
-  const history = keySet.state?.devNonces
-  if (!acceptsDevNonce(history, rule, request.frame.devNonce))
-    return exhaustsDevNonces(history, rule) ? 'dev_nonces_exhausted' : 'dev_nonce_reused'
+  const counter = refuseCounter(state, device.macVersion, request)
+  if (counter !== undefined) return counter
   if (joinNonce > MAX_JOIN_NONCE) return 'join_nonce_exhausted'
-  // No plaintext fallback: without its KEK the AppSKey would have no way to its owner.
-  if (device.applicationServers.length > 0 && recipients.asKek === undefined) return 'application_kek_missing'
-  return undefined
+  return refuseRecipients(peer, device, recipients)
 }
 
-function frameCommand(keySet: JoinKeySet, request: JoinReq) {
+function frameCommand(keySet: JoinKeySet, request: ActivationReq) {
   return { deviceRecord: keySet.record, phyPayload: toBuffer(request.phyPayload) }
 }
 
-function command(request: JoinReq, keySet: JoinKeySet, { nsKek, asKek }: Recipients, joinNonce: number) {
+function command(request: ActivationReq, keySet: JoinKeySet, recipients: Recipients, joinNonce: number) {
+  const { nsKek, asKek, appSKeyToNetwork } = recipients
   return {
     ...frameCommand(keySet, request),
     netId: toBuffer(netIdToBytes(request.netId)),
@@ -162,12 +151,12 @@ function command(request: JoinReq, keySet: JoinKeySet, { nsKek, asKek }: Recipie
     joinNonce,
     nsKekRecord: nsKek?.record,
     asKekRecord: asKek?.record,
-    appSKeyToNetwork: 'no' as const,
+    appSKeyToNetwork,
   }
 }
 
 function newCommit(
-  request: JoinReq,
+  request: ActivationReq,
   keySet: JoinKeySet,
   device: DeviceRecord,
   { nsKek, asKek }: Recipients,
@@ -176,12 +165,12 @@ function newCommit(
   digest: Buffer,
   now: number,
 ): JoinCommit {
-  const { devNonce } = request.frame
+  const { devNonces, devNonce, nextRjCount1 } = countersAfter(keySet.state, device.macVersion, request)
   return {
     keySet: keySet.keySet,
     previous: keySet.state,
-    devNonces: addDevNonce(keySet.state?.devNonces, devNonceRule(device.macVersion), devNonce),
-    nextRjCount1: keySet.state?.nextRjCount1 ?? 0,
+    devNonces,
+    nextRjCount1,
     last: {
       requestDigest: digest,
       devNonce,
@@ -198,11 +187,13 @@ function newCommit(
   }
 }
 
-function outcomeOf(answer: JoinAnswer, { nsKek, asKek }: Recipients): JoinOutcome {
+function outcomeOf(answer: JoinAnswer, { nsKek, asKek, appSKeyToNetwork }: Recipients): JoinOutcome {
+  const appSKeyKek = appSKeyToNetwork === 'likeNetworkKeys' ? nsKek : asKek
   return {
     phyPayload: answer.phyPayload,
     networkKeys: networkKeysOf(answer.networkKeys.map((aesKey) => envelope(aesKey, nsKek))),
-    appSKey: answer.appSKey && envelope(answer.appSKey, asKek),
+    appSKey: answer.appSKey && envelope(answer.appSKey, appSKeyKek),
+    appSKeyFor: appSKeyToNetwork === 'no' ? 'application-server' : 'network',
     sessionKeyId: answer.sessionKeyId,
     lifetime: LIFETIME,
   }

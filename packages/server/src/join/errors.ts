@@ -2,7 +2,7 @@ import type { FailureCode } from '@mortise/backend-interfaces'
 import { HsmError, type HsmErrorCode } from '@mortise/hsm'
 import { StorageError } from '../storage/index.ts'
 
-/** Why a JoinReq or an AppSKeyReq is refused. */
+/** Why a JoinReq, a RejoinReq, an AppSKeyReq or a HomeNSReq is refused. */
 export type JoinErrorCode =
   | 'device_unknown'
   | 'device_not_activated'
@@ -11,6 +11,13 @@ export type JoinErrorCode =
   | 'dev_nonce_reused'
   | 'dev_nonces_exhausted'
   | 'join_nonce_exhausted'
+  | 'device_not_joined'
+  | 'rejoin_unsupported'
+  | 'rejoin_count_reused'
+  | 'rejoin_counts_exhausted'
+  | 'roaming_agreement_missing'
+  | 'network_kek_missing'
+  | 'network_kek_unusable'
   | 'application_kek_missing'
   | 'session_unknown'
   | 'application_server_not_allowed'
@@ -34,6 +41,25 @@ export const RESULT: Record<JoinErrorCode, { readonly result: FailureCode; reado
   join_nonce_exhausted: {
     result: 'JoinReqFailed',
     description: 'JoinNonce is exhausted: the device needs new root keys',
+  },
+  device_not_joined: { result: 'JoinReqFailed', description: 'the device has to join before it can rejoin' },
+  rejoin_unsupported: { result: 'JoinReqFailed', description: 'only a LoRaWAN 1.1 device rejoins' },
+  rejoin_count_reused: { result: 'FrameReplayed', description: 'RJcount1 has been used before' },
+  rejoin_counts_exhausted: {
+    result: 'FrameReplayed',
+    description: 'every RJcount1 has been used: the device needs another JoinEUI',
+  },
+  roaming_agreement_missing: {
+    result: 'NoRoamingAgreement',
+    description: 'there is no roaming agreement for this device with this network',
+  },
+  network_kek_missing: {
+    result: 'JoinReqFailed',
+    description: 'the network server has no KEK, and gets no key in clear',
+  },
+  network_kek_unusable: {
+    result: 'JoinReqFailed',
+    description: 'the KEK of the network server has a size that it cannot unwrap under',
   },
   application_kek_missing: { result: 'JoinReqFailed', description: 'the application server of the device has no KEK' },
   session_unknown: { result: 'UnknownDevEUI', description: 'no such session' },

@@ -1,5 +1,7 @@
+export { type ActivationReq, joinEuiOf } from './activation.ts'
 export { createAnswerJoin, type AnswerJoin } from './answer-join.ts'
 export { acceptsDevNonce, addDevNonce, type DevNonceRule } from './dev-nonces.ts'
+export { createFindHomeNetwork, type FindHomeNetwork } from './find-home-network.ts'
 export { JoinError, type JoinErrorCode, RESULT } from './errors.ts'
 export {
   forecastNonces,

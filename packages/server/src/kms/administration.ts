@@ -1,3 +1,4 @@
+import type { DialectName } from '@mortise/backend-interfaces'
 import type { HsmClientState } from '@mortise/hsm'
 import type { DevAddr, DevEui, JoinEui, MacVersion, NetId } from '@mortise/lorawan'
 import type { NonceBehaviour } from '../join/index.ts'
@@ -14,6 +15,12 @@ export interface Administration {
   /** Resolves when the order is adopted, or is stored and waits for the HSM; a refused order is an error. */
   submitOrder(order: SubmittedOrder): Promise<OrderReport>
   listPeers(): Promise<PeerView[]>
+  /** By network server. */
+  listAgreements(): Promise<AgreementView[]>
+  /** In order of their prefixes. */
+  listRoutes(): Promise<RouteView[]>
+  /** Those of the server, of its CA, and of peers. */
+  listCertificates(): Promise<InstalledCertificateView[]>
   listKeks(): Promise<KekView[]>
   /** In order of DevEUI. `next` is the `after` of the next page; absent on the last one. */
   listDevices(page: DevicePage): Promise<DeviceList>
@@ -41,7 +48,7 @@ export interface SubmittedOrder {
   readonly signatures: readonly SubmittedSignature[]
   /** The sealed envelope of the order's keys, as text. */
   readonly envelope?: string | undefined
-  /** PEM, one for every certificate that a `peer.add` names. */
+  /** PEM, one for every certificate that a change names, of peers, CAs and routes. */
   readonly certificates?: readonly string[] | undefined
 }
 
@@ -161,8 +168,15 @@ export interface PeerView {
   readonly id: string
   readonly nsId?: string | undefined
   readonly protocol: PeerProtocol
+  /** These are a network server's. */
+  readonly dialect?: DialectName | undefined
+  readonly asyncUrl?: string | undefined
+  readonly kekOnly?: boolean | undefined
   readonly state: 'active' | 'disabled'
-  readonly certificate: CertificateView
+  /** Each of them opens the door. */
+  readonly certificates: PeerCertificateView[]
+  /** What this CA issues to this name opens the door as well. */
+  readonly authority?: AuthorityView | undefined
   readonly createdAt: string
 }
 
@@ -172,6 +186,54 @@ export interface CertificateView {
   readonly subject: string
   readonly notBefore: string
   readonly notAfter: string
+}
+
+export interface PeerCertificateView extends CertificateView {
+  readonly addedAt: string
+}
+
+export interface AuthorityView extends CertificateView {
+  /** That the peer's certificates carry. */
+  readonly name: string
+}
+
+export type CertificateKind = 'server' | 'ca' | 'ns' | 'as' | 'route'
+
+export const CERTIFICATE_STATES = ['valid', 'ends-soon', 'expired', 'not-yet-valid'] as const
+export type CertificateState = (typeof CERTIFICATE_STATES)[number]
+
+/** A certificate that the server shows, or that lets a peer in. */
+export interface InstalledCertificateView extends CertificateView {
+  readonly kind: CertificateKind
+  /** Of a peer its NetID or AS-ID, of a route its prefix, of the server where the certificate is shown. */
+  readonly id: string
+  readonly names: string[]
+  /** Not one that is shown, but of the CA that issues it. */
+  readonly isAuthority: boolean
+  readonly state: CertificateState
+}
+
+/** Of one device, or of all whose JoinEUI begins with the first `bits` bits of `joinEui`. */
+export interface AgreementView {
+  readonly peerId: string
+  readonly netId: NetId
+  readonly devEui?: DevEui | undefined
+  readonly joinEui?: JoinEui | undefined
+  readonly bits?: number | undefined
+  readonly addedAt: string
+}
+
+export interface RouteView {
+  readonly routeId: string
+  readonly joinEui: JoinEui
+  readonly bits: number
+  readonly url: string
+  readonly protocol: PeerProtocol
+  /** What is shown there. */
+  readonly certificate: CertificateView
+  /** What the other join server is checked against. */
+  readonly authority: CertificateView
+  readonly createdAt: string
 }
 
 export interface KekView {

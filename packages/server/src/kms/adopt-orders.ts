@@ -2,6 +2,7 @@ import { type HsmClient, type Order, parseOrder, signerId } from '@mortise/hsm'
 import {
   type AdministrationReader,
   type AdministrationWriter,
+  type AdoptedChange,
   MAX_PAGE_ROWS,
   type StoredOrder,
 } from '../storage/index.ts'
@@ -25,8 +26,8 @@ export interface OrderAdopterOptions {
   readonly hsm: OrderHsm | undefined
   /** The receipt of an order is durable. */
   readonly receiptCommitted?: (receipt: Buffer) => void
-  /** The database has changed: peers, for example, may have to be read again. */
-  readonly adopted?: () => void
+  /** The database has changed so: peers, for example, may have to be read again. */
+  readonly adopted?: (changes: readonly AdoptedChange[]) => void
 }
 
 /**
@@ -158,7 +159,7 @@ export class OrderAdopter implements AsyncDisposable {
     await storage.adoptOrder(stored.orderId, { changes, receipt: applied.receipt, epoch: applied.epoch })
     hsm.acknowledgeOrder(stored.signer, stored.sequence)
     receiptCommitted?.(applied.receipt)
-    adopted?.()
+    adopted?.(changes)
     // The HSM compares epochs when a connection begins.
     if (order.changes.some(({ action }) => action === 'epoch.accept')) hsm.reconnect()
   }

@@ -6,9 +6,17 @@ export type ServerRefusal =
   | 'device_unknown'
   | 'kek_unknown'
   | 'peer_unknown'
+  | 'peer_settings_invalid'
   | 'certificate_malformed'
   | 'certificate_mismatch'
   | 'certificate_expired'
+  | 'certificate_unknown'
+  | 'certificate_limit'
+  | 'certificate_last'
+  | 'certificate_not_authority'
+  | 'agreement_unknown'
+  | 'agreement_limit'
+  | 'route_unknown'
   | 'order_sequence_gap'
   | 'order_epoch_too_low'
   | 'operator_unknown'
@@ -110,13 +118,23 @@ export const REFUSES_ORDER = {
   device_exists: true,
   kek_exists: true,
   peer_exists: true,
+  agreement_exists: true,
+  route_exists: true,
   row_missing: true,
   device_unknown: true,
   kek_unknown: true,
   peer_unknown: true,
+  peer_settings_invalid: true,
   certificate_malformed: true,
   certificate_mismatch: true,
   certificate_expired: true,
+  certificate_unknown: true,
+  certificate_limit: true,
+  certificate_last: true,
+  certificate_not_authority: true,
+  agreement_unknown: true,
+  agreement_limit: true,
+  route_unknown: true,
   order_sequence_gap: true,
   order_epoch_too_low: true,
   api_key_name_invalid: true,

@@ -1,5 +1,6 @@
 export * from './administration.ts'
 export { OrderAdopter, type OrderAdopterOptions, type OrderHsm } from './adopt-orders.ts'
+export { type InstalledCertificate, installedCertificates, type OwnCertificates } from './certificates.ts'
 export { AdministrationError, type AdministrationErrorCode, isAdministrationErrorCode } from './errors.ts'
 export { LocalAdministration, type LocalAdministrationOptions } from './local-administration.ts'
 export { MAX_CERTIFICATE_LENGTH } from './peer-certificates.ts'

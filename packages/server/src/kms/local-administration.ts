@@ -5,12 +5,14 @@ import { newApiKey } from '../identity/index.ts'
 import type { AdministrationReader, AdministrationWriter, Device, StorageErrorCode } from '../storage/index.ts'
 import {
   type Administration,
+  type AgreementView,
   type ApiKeyView,
   type CreatedApiKey,
   type DeviceList,
   type DevicePage,
   type DeviceView,
   type HsmView,
+  type InstalledCertificateView,
   type KekView,
   type ListedOrderState,
   MAX_API_KEY_NAME_LENGTH,
@@ -18,14 +20,22 @@ import {
   type OrderReport,
   type OrderView,
   type PeerView,
+  type RouteView,
   type ServerStatus,
   type SubmittedOrder,
 } from './administration.ts'
 import { OrderAdopter } from './adopt-orders.ts'
 import { admitOrder } from './admit-order.ts'
+import {
+  type InstalledCertificate,
+  installedCertificates,
+  type OwnCertificates,
+  toCertificateView,
+} from './certificates.ts'
+import { toAgreementView, toPeerView, toRouteView } from './directory-views.ts'
 import { AdministrationError, toAdministrationError } from './errors.ts'
 import { VERSION } from './version.ts'
-import { toApiKeyView, toDeviceView, toKekView, toOrderView, toPeerView } from './views.ts'
+import { toApiKeyView, toDeviceView, toKekView, toOrderView } from './views.ts'
 import { warningsOf } from './warnings.ts'
 
 const REFUSED_ORDERS_SHOWN = 10
@@ -38,6 +48,8 @@ export interface LocalAdministrationOptions {
   readonly adopter?: OrderAdopter | undefined
   /** Why commits are refused now. */
   readonly databaseFailure?: () => StorageErrorCode | undefined
+  /** Those of the server and of its CA. */
+  readonly ownCertificates?: OwnCertificates
 }
 
 /** Administration over the database itself: in the server, and offline under the directory's lock. */
@@ -46,9 +58,12 @@ export class LocalAdministration implements Administration {
   readonly #hsm: Pick<HsmClient, 'state' | 'welcome'> | undefined
   readonly #adopter: OrderAdopter
   readonly #databaseFailure: () => StorageErrorCode | undefined
+  readonly #ownCertificates: OwnCertificates
 
-  constructor({ storage, hsm, adopter, databaseFailure = () => undefined }: LocalAdministrationOptions) {
+  constructor(options: LocalAdministrationOptions) {
+    const { storage, hsm, adopter, databaseFailure = () => undefined, ownCertificates = () => [] } = options
     this.#databaseFailure = databaseFailure
+    this.#ownCertificates = ownCertificates
     this.#storage = storage
     this.#hsm = hsm
     this.#adopter = adopter ?? new OrderAdopter({ storage, hsm: undefined })
@@ -71,7 +86,7 @@ export class LocalAdministration implements Administration {
         hsmKnowsMoreOrders: (this.#hsm?.welcome?.lastSequence ?? 0) > this.#highestStoredSequence(),
         databaseFailure: this.#databaseFailure(),
         obstacle: this.#adopter.obstacle,
-        peers: this.#storage.listPeers(),
+        certificates: this.#certificates(),
         nowMs: Date.now(),
       }),
     }))
@@ -92,6 +107,21 @@ export class LocalAdministration implements Administration {
 
   listPeers(): Promise<PeerView[]> {
     return answer(() => this.#storage.listPeers().map(toPeerView))
+  }
+
+  listCertificates(): Promise<InstalledCertificateView[]> {
+    return answer(() => {
+      const nowMs = Date.now()
+      return this.#certificates().map((certificate) => toCertificateView(certificate, nowMs))
+    })
+  }
+
+  listAgreements(): Promise<AgreementView[]> {
+    return answer(() => this.#storage.listAgreements().map(toAgreementView))
+  }
+
+  listRoutes(): Promise<RouteView[]> {
+    return answer(() => this.#storage.listRoutes().map(toRouteView))
   }
 
   listKeks(): Promise<KekView[]> {
@@ -145,6 +175,10 @@ export class LocalAdministration implements Administration {
     if (newest === undefined) return []
     const sessions = newest.noncesDamaged ? [] : this.#storage.listSessions(newest.keySet)
     return [toDeviceView(device, newest, sessions, Date.now())]
+  }
+
+  #certificates(): InstalledCertificate[] {
+    return installedCertificates(this.#storage, this.#ownCertificates)
   }
 
   #hsmView(): HsmView {

@@ -6,14 +6,14 @@ import {
   decodeKekRecord,
   type DeviceAdd,
   type DeviceRecord,
+  type DirectoryChange,
   type KekSet,
   type Order,
-  type PeerAdd,
-  type PeerChange,
 } from '@mortise/hsm'
-import type { AdministrationReader, AdoptedChange, Device, Peer } from '../storage/index.ts'
+import type { AdministrationReader, AdoptedChange, Device } from '../storage/index.ts'
 import { AdministrationError } from './errors.ts'
-import { readCertificate } from './peer-certificates.ts'
+import { OrderCertificates } from './peer-certificates.ts'
+import { DirectoryPlanner } from './plan-directory.ts'
 
 const KEY_DIGEST_BYTES = 16
 
@@ -28,13 +28,14 @@ export interface OrderPlan {
 /**
  * Checks what only the database can check of an order, and gathers what the HSM needs. Reads and decides nothing that
  * depends on the clock: an order that the HSM has carried out must get the same plan after a crash.
- * @throws AdministrationError device_exists, device_unknown, kek_exists, kek_unknown, peer_exists, peer_unknown,
- *   owner_mismatch, certificate_mismatch, certificate_malformed
+ * @throws AdministrationError device_exists, device_unknown, kek_exists, kek_unknown, owner_mismatch,
+ *   certificate_mismatch, certificate_malformed, and what DirectoryPlanner refuses
  */
 export function planOrder(storage: AdministrationReader, order: Order, certificates: readonly string[]): OrderPlan {
-  const planner = new Planner(storage, certificates)
+  const orderCertificates = new OrderCertificates(certificates)
+  const planner = new Planner(storage, orderCertificates)
   for (const change of order.changes) planner.plan(change)
-  planner.refuseUnusedCertificates()
+  orderCertificates.refuseUnused()
   return planner
 }
 
@@ -45,19 +46,16 @@ class Planner implements OrderPlan {
   readonly records: Buffer[] = []
   readonly #storage: AdministrationReader
   readonly #owner: string
-  readonly #certificates: Map<string, Peer['certificate']>
-  readonly #usedCertificates = new Set<string>()
+  readonly #directory: DirectoryPlanner
   readonly #steps: Step[] = []
-  /** Peers and EUIs as they are after the changes planned so far. */
-  #peers: Peer[]
+  /** EUIs as they are after the changes planned so far. */
   readonly #addedEuis = new Set<string>()
   readonly #removedDevices = new Set<string>()
 
-  constructor(storage: AdministrationReader, certificates: readonly string[]) {
+  constructor(storage: AdministrationReader, certificates: OrderCertificates) {
     this.#storage = storage
     this.#owner = storage.organisationId().toString('hex')
-    this.#certificates = new Map(certificates.map(readCertificate).map((known) => [known.fingerprint, known]))
-    this.#peers = storage.listPeers()
+    this.#directory = new DirectoryPlanner(storage, certificates)
   }
 
   plan(change: Change): void {
@@ -72,15 +70,11 @@ class Planner implements OrderPlan {
         return this.#addKek(change)
       case 'kek.remove':
         return this.#removeKek(change.kek)
-      case 'peer.add':
-        return this.#addPeer(change)
-      case 'peer.disable':
-        return this.#disablePeer(change)
-      case 'peer.remove':
-        return this.#removePeer(change)
       case 'epoch.accept':
         // The supervisor's business: the epoch comes back with every order.
         return
+      default:
+        return this.#changeDirectory(change)
     }
   }
 
@@ -89,11 +83,9 @@ class Planner implements OrderPlan {
     return this.#steps.map((step) => step(made, nowMs))
   }
 
-  /** One that no change names was not looked at by whoever signed. */
-  refuseUnusedCertificates(): void {
-    for (const fingerprint of this.#certificates.keys())
-      if (!this.#usedCertificates.has(fingerprint))
-        throw new AdministrationError('certificate_mismatch', `the order does not name ${fingerprint}`)
+  #changeDirectory(change: DirectoryChange): void {
+    const step = this.#directory.plan(change)
+    this.#steps.push((_made, nowMs) => step(nowMs))
   }
 
   #addDevice(change: DeviceAdd): void {
@@ -159,50 +151,6 @@ class Planner implements OrderPlan {
     if (current === undefined) throw new AdministrationError('kek_unknown', kek)
     this.records.push(current.record)
     this.#steps.push(() => ({ kind: 'kek-removed', kekId }))
-  }
-
-  #addPeer(change: PeerAdd): void {
-    const certificate = this.#certificates.get(change.certificate)
-    if (certificate === undefined)
-      throw new AdministrationError('certificate_mismatch', `no certificate ${change.certificate} came with the order`)
-    this.#usedCertificates.add(change.certificate)
-    const { kind, id, nsId, protocol } = change
-    const peer: Peer = {
-      ...{ peerId: idOf(change.peer), kind, id, nsId, protocol, disabled: false, certificate },
-      createdAt: 0,
-    }
-    this.#refuseKnownPeer(peer)
-    this.#peers = [...this.#peers, peer]
-    this.#steps.push((_made, createdAt) => ({ kind: 'peer-added', peer: { ...peer, createdAt } }))
-  }
-
-  #refuseKnownPeer({ peerId, kind, id, certificate }: Peer): void {
-    for (const known of this.#peers) {
-      if (known.peerId.equals(peerId)) throw new AdministrationError('peer_exists', peerId.toString('hex'))
-      if (known.kind === kind && known.id === id) throw new AdministrationError('peer_exists', `${kind} ${id}`)
-      // A certificate means one peer, or the listener could not tell who calls.
-      if (known.certificate.fingerprint === certificate.fingerprint)
-        throw new AdministrationError('peer_exists', `${known.kind} ${known.id} has this certificate`)
-    }
-  }
-
-  #disablePeer(change: PeerChange): void {
-    const { peerId } = this.#findPeer(change)
-    this.#steps.push(() => ({ kind: 'peer-disabled', peerId }))
-  }
-
-  #removePeer(change: PeerChange): void {
-    const { peerId } = this.#findPeer(change)
-    this.#peers = this.#peers.filter((known) => !known.peerId.equals(peerId))
-    this.#steps.push(() => ({ kind: 'peer-removed', peerId }))
-  }
-
-  /** By its id, and under the name that the operator meant. */
-  #findPeer({ peer, kind, id }: PeerChange): Peer {
-    const found = this.#peers.find((known) => known.peerId.equals(idOf(peer)))
-    if (found === undefined) throw new AdministrationError('peer_unknown', peer)
-    if (found.kind !== kind || found.id !== id) throw new AdministrationError('order_record_mismatch', `${kind} ${id}`)
-    return found
   }
 
   #findDevice(device: string): Device {

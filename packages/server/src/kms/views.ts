@@ -1,8 +1,8 @@
 import { decodeDeviceRecord, decodeKekRecord } from '@mortise/hsm'
 import { devNonceRule } from '@mortise/lorawan'
 import { forecastNonces, type NonceFacts } from '../join/index.ts'
-import type { ApiKey, Device, Kek, KeySet, LastJoin, Peer, Session, StoredOrder } from '../storage/index.ts'
-import type { ApiKeyView, DeviceView, KekView, NonceView, OrderView, PeerView, SessionView } from './administration.ts'
+import type { ApiKey, Device, Kek, KeySet, LastJoin, Session, StoredOrder } from '../storage/index.ts'
+import type { ApiKeyView, DeviceView, KekView, NonceView, OrderView, SessionView } from './administration.ts'
 
 const NONCES_DAMAGED =
   'What is stored of the nonces is damaged: every join is refused. Remove the device and add it with new root keys.'
@@ -33,20 +33,6 @@ export function toDeviceView(device: Device, newest: KeySet, sessions: readonly 
       nowMs,
     }),
     sessions: sessions.map(toSessionView),
-  }
-}
-
-export function toPeerView(peer: Peer): PeerView {
-  const { fingerprint, subject, notBefore, notAfter } = peer.certificate
-  return {
-    peerId: hex(peer.peerId),
-    kind: peer.kind,
-    id: peer.id,
-    ...(peer.nsId !== undefined && { nsId: peer.nsId }),
-    protocol: peer.protocol,
-    state: peer.disabled ? 'disabled' : 'active',
-    certificate: { fingerprint, subject, notBefore: isoTime(notBefore), notAfter: isoTime(notAfter) },
-    createdAt: isoTime(peer.createdAt),
   }
 }
 

@@ -1,9 +1,7 @@
 import type { HsmClientState } from '@mortise/hsm'
-import type { Peer, StorageErrorCode } from '../storage/index.ts'
+import type { StorageErrorCode } from '../storage/index.ts'
+import { expiryWarnings, type InstalledCertificate } from './certificates.ts'
 import type { AdministrationError } from './errors.ts'
-
-const EXPIRY_WARNING_MS = 30 * 24 * 60 * 60 * 1000
-const MAX_PEERS_NAMED = 10
 
 export interface WarningFacts {
   /** Undefined where no server runs. */
@@ -18,13 +16,13 @@ export interface WarningFacts {
   readonly databaseFailure: StorageErrorCode | undefined
   /** What keeps the first waiting order from being adopted. */
   readonly obstacle: AdministrationError | undefined
-  readonly peers: readonly Peer[]
+  readonly certificates: readonly InstalledCertificate[]
   readonly nowMs: number
 }
 
 /** What an operator should look after, one sentence each. */
 export function warningsOf(facts: WarningFacts): string[] {
-  const { hsmState, operator, hsmOperator, hsmKnowsMoreOrders, databaseFailure, obstacle, peers, nowMs } = facts
+  const { hsmState, operator, hsmOperator, hsmKnowsMoreOrders, databaseFailure, obstacle, certificates, nowMs } = facts
   const warnings: string[] = []
   if (hsmState === 'sealed') warnings.push('The HSM is sealed: no device can join. Open it with `mortise unseal`.')
   if (hsmState === 'rolled-back')
@@ -42,15 +40,5 @@ export function warningsOf(facts: WarningFacts): string[] {
   else if (hsmOperator !== undefined && !hsmOperator.equals(operator))
     warnings.push('The HSM obeys another operator key than the one in the database: no order is taken.')
   if (obstacle !== undefined) warnings.push(`An order waits because of ${obstacle.message}.`)
-  return [...warnings, ...expiryWarnings(peers, nowMs)]
-}
-
-function expiryWarnings(peers: readonly Peer[], nowMs: number): string[] {
-  const soon = peers.filter(
-    ({ disabled, certificate }) => !disabled && certificate.notAfter - nowMs < EXPIRY_WARNING_MS,
-  )
-  return soon.slice(0, MAX_PEERS_NAMED).map(({ kind, id, certificate }) => {
-    const verb = certificate.notAfter < nowMs ? 'expired' : 'expires'
-    return `The certificate of ${kind} ${id} ${verb} on ${new Date(certificate.notAfter).toISOString().slice(0, 10)}.`
-  })
+  return [...warnings, ...expiryWarnings(certificates, nowMs)]
 }

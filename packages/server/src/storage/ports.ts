@@ -1,4 +1,5 @@
 import type { DevAddr, DevEui, JoinEui, NetId } from '@mortise/lorawan'
+import type { Agreement, DirectoryChange, Peer, PeerKind, Route } from './directory-ports.ts'
 
 /**
  * What the use-cases see of the database. Readers cannot write: a use-case that only looks gets a `…Reader`.
@@ -12,33 +13,6 @@ export const SESSIONS_KEPT = 10
 
 /** Rows of one page or list; asking for more is a RangeError. */
 export const MAX_PAGE_ROWS = 1000
-
-export const PEER_KINDS = ['ns', 'as'] as const
-export type PeerKind = (typeof PEER_KINDS)[number]
-
-export const PEER_PROTOCOLS = ['1.0', '1.1'] as const
-export type PeerProtocol = (typeof PEER_PROTOCOLS)[number]
-
-export interface PeerCertificate {
-  /** SHA-256 of the certificate's DER, 64 lower-case hex digits. */
-  readonly fingerprint: string
-  readonly subject: string
-  readonly notBefore: number
-  readonly notAfter: number
-}
-
-/** A network server or an application server that may call the Backend Interfaces listener. */
-export interface Peer {
-  readonly peerId: Buffer
-  readonly kind: PeerKind
-  /** NetID (6 lower-case hex digits) for `ns`, AS-ID for `as`. */
-  readonly id: string
-  readonly nsId: string | undefined
-  readonly protocol: PeerProtocol
-  readonly disabled: boolean
-  readonly certificate: PeerCertificate
-  readonly createdAt: number
-}
 
 export interface Kek {
   readonly kekId: Buffer
@@ -189,9 +163,7 @@ export type AdoptedChange =
   | { readonly kind: 'device-removed'; readonly deviceId: Buffer; readonly keyDigest: Buffer }
   | { readonly kind: 'kek-added'; readonly kek: Kek }
   | { readonly kind: 'kek-removed'; readonly kekId: Buffer }
-  | { readonly kind: 'peer-added'; readonly peer: Peer }
-  | { readonly kind: 'peer-disabled'; readonly peerId: Buffer }
-  | { readonly kind: 'peer-removed'; readonly peerId: Buffer }
+  | DirectoryChange
 
 export interface OrderOutcome {
   readonly changes: readonly AdoptedChange[]
@@ -218,6 +190,10 @@ export interface Page {
 export interface AdministrationReader {
   organisationId(): Buffer
   listPeers(): Peer[]
+  /** By network server; those of a peer that was removed are gone with it. */
+  listAgreements(): Agreement[]
+  /** In order of their prefixes. */
+  listRoutes(): Route[]
   listKeks(): Kek[]
   findKek(kekId: Buffer): Kek | undefined
   /** In order of DevEUI, a page at a time. */
@@ -254,8 +230,8 @@ export interface AdministrationWriter {
   submitOrder(order: NewOrder): Promise<StoredOrder>
   /**
    * Everything that an adopted order changes, its receipt and the epoch, in one durable transaction.
-   * @throws StorageError device_exists, kek_exists, peer_exists, row_missing (a change names what is not there, or the
-   *   order does not wait); the order then still waits
+   * @throws StorageError device_exists, kek_exists, peer_exists, agreement_exists, route_exists, row_missing (a change
+   *   names what is not there, or the order does not wait); the order then still waits
    */
   adoptOrder(orderId: number, outcome: OrderOutcome): Promise<void>
   /** @throws StorageError row_missing when no such order waits */
@@ -269,6 +245,23 @@ export interface AdministrationWriter {
   recordHsmEpoch(epoch: number): Promise<void>
   /** SPKI, DER. Takes the place of the one before. */
   recordOperatorPublicKey(spki: Buffer): Promise<void>
+}
+
+/** A request that was acknowledged, and is answered by a message of its own. */
+export interface DeferredRequest {
+  readonly requestId: number
+  readonly peerId: Buffer
+  readonly receivedAt: number
+  /** The Backend Interfaces message as it came. */
+  readonly body: Buffer
+}
+
+export interface DeferredRequests {
+  /** Its number, when it is durable. */
+  add(request: Omit<DeferredRequest, 'requestId'>): Promise<number>
+  remove(requestId: number): Promise<void>
+  /** Oldest first. */
+  list(): DeferredRequest[]
 }
 
 /** Failures of the database that a caller can act on. */
@@ -290,6 +283,8 @@ export type StorageErrorCode =
   | 'device_exists'
   | 'kek_exists'
   | 'peer_exists'
+  | 'agreement_exists'
+  | 'route_exists'
   | 'row_missing'
   | 'disk_full'
   | 'disk_failed'
@@ -312,4 +307,5 @@ export interface Storage extends Disposable {
   readonly failure: StorageError | undefined
   readonly joins: JoinReader & JoinWriter
   readonly administration: AdministrationReader & AdministrationWriter
+  readonly deferred: DeferredRequests
 }

@@ -5,6 +5,7 @@ import type { HttpAnswer } from '../../src/http/backend-interfaces/handle-messag
 import type { AdmissionLimits } from '../../src/http/limits.ts'
 import { type AuthenticatedPeer, PeerDirectory } from '../../src/identity/index.ts'
 import type { Peer } from '../../src/storage/index.ts'
+import { newCertificate, newPeer } from '../storage/fixtures.ts'
 
 const LIMITS: AdmissionLimits = { messages: 100, mostMessages: 100, leastMessages: 10, answerWithinMs: 1000 }
 const JOIN_REQ = {
@@ -15,14 +16,11 @@ const JOIN_REQ = {
 /** Peers as the directory makes them: nothing else can. */
 const [ns, other] = ['000013', '000014'].map((id) => {
   const directory = new PeerDirectory({ listPeers: () => [peerRow(id)] })
-  return directory.authenticate('aa', Date.now()) as AuthenticatedPeer
+  return directory.authenticate({ fingerprint: 'aa', read: () => undefined }, Date.now()) as AuthenticatedPeer
 }) as [AuthenticatedPeer, AuthenticatedPeer]
 
 function peerRow(id: string): Peer {
-  return {
-    ...{ peerId: Buffer.alloc(16), kind: 'ns', id, nsId: undefined, protocol: '1.0', disabled: false, createdAt: 0 },
-    certificate: { fingerprint: 'aa', subject: 'CN=peer', notBefore: 0, notAfter: Infinity },
-  }
+  return newPeer({ id, certificates: [newCertificate({ fingerprint: 'aa', notAfter: Infinity })] })
 }
 
 /** Messages whose answers leave when the test says so, behind admission. */
@@ -96,6 +94,26 @@ describe('admission of messages', () => {
     for (let i = 0; i < 49; i++) void send(ns)
     expect(refused).toEqual([])
     await release()
+  })
+
+  it('takes no place for a message that was handed over, however long that takes, and is no slower for it', async () => {
+    const admission = new Admission({ limits: { ...LIMITS, messages: 1 }, refused: () => undefined })
+    const answers: (() => void)[] = []
+    const answered = new Promise<HttpAnswer>((resolve) => {
+      answers.push(() => {
+        resolve({ status: 200, body: 'theirs' })
+      })
+    })
+    const handle = admission.guard((_caller, _body, context) => {
+      context?.handedOver()
+      return answered
+    })
+    const messages = Array.from({ length: 20 }, () => handle(ns, Buffer.from(JSON.stringify(JOIN_REQ))))
+    expect(admission.inFlight).toBe(0)
+    await delay(20)
+    for (const answer of answers) answer()
+    expect((await Promise.all(messages)).map(({ body }) => body)).toEqual(Array.from({ length: 20 }, () => 'theirs'))
+    expect([admission.inFlight, admission.places]).toEqual([0, 1])
   })
 
   it('does not stand in the way of strangers, nor of what is no request: they are refused without work', async () => {

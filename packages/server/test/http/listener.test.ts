@@ -15,9 +15,14 @@ const JOIN_REQ = {
 
 /** A listener with the real order of decisions, for which no device is known. */
 function startDeciding(limits: Parameters<typeof startListener>[0] = {}): Promise<TestListener> {
+  const refuseUnknown = () => {
+    throw new JoinError('device_unknown')
+  }
   const unknown = () => Promise.reject(new JoinError('device_unknown'))
   const handle = createMessageHandler({
-    ...{ answerJoin: unknown, releaseAppSKey: unknown, metrics: new Metrics(), refused: () => undefined },
+    ...{ answerJoin: unknown, releaseAppSKey: unknown, findHomeNetwork: refuseUnknown, metrics: new Metrics() },
+    forward: () => undefined,
+    refused: () => undefined,
   })
   return startListener(limits, handle)
 }

@@ -147,7 +147,9 @@ describe('orders', () => {
     expect(found.json).toMatchObject({ devices: [{ deviceId: device.device, macVersion: '1.0.3' }] })
     expect((await ask(client, '/api/v1/keks')).json).toMatchObject({ keks: [{ kekId: kek.kek, version: 1 }] })
     expect((await ask(client, '/api/v1/peers')).json).toMatchObject({
-      peers: [{ peerId: peer.peer, certificate: { fingerprint: certificate.fingerprint, subject: 'CN=ns.example' } }],
+      peers: [
+        { peerId: peer.peer, certificates: [{ fingerprint: certificate.fingerprint, subject: 'CN=ns.example' }] },
+      ],
     })
     expect((await ask(client, '/api/v1/status')).json).toMatchObject({
       running: true,
@@ -308,7 +310,9 @@ describe('what leaves the server', () => {
     const needle = randomBytes(16).toString('hex')
     const leaking: Administration = Object.assign(Object.create(server.administration) as Administration, {
       listPeers: () =>
-        Promise.resolve([{ ...PEER, record: needle, certificate: { ...PEER.certificate, pem: needle } }]),
+        Promise.resolve([
+          { ...PEER, record: needle, certificates: PEER.certificates.map((shown) => ({ ...shown, pem: needle })) },
+        ]),
     })
     const { text, json } = await ask(await serveApi(leaking, server.storage), '/api/v1/peers')
     expect(json).toEqual({ peers: [PEER] })
@@ -427,12 +431,15 @@ const PEER: PeerView = {
   id: '000013',
   protocol: '1.0',
   state: 'active',
-  certificate: {
-    fingerprint: '00'.repeat(32),
-    subject: 'CN=x',
-    notBefore: '2026-01-01T00:00:00.000Z',
-    notAfter: '2027-01-01T00:00:00.000Z',
-  },
+  certificates: [
+    {
+      fingerprint: '00'.repeat(32),
+      subject: 'CN=x',
+      notBefore: '2026-01-01T00:00:00.000Z',
+      notAfter: '2027-01-01T00:00:00.000Z',
+      addedAt: '2026-01-01T00:00:00.000Z',
+    },
+  ],
   createdAt: '2026-01-01T00:00:00.000Z',
 }
 

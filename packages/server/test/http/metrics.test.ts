@@ -10,7 +10,9 @@ function notReached(): never {
 async function countersAfter(messageTypes: readonly string[]): Promise<string[]> {
   const metrics = new Metrics()
   const handle = createMessageHandler({
-    ...{ answerJoin: notReached, releaseAppSKey: notReached, metrics, refused: () => undefined },
+    ...{ answerJoin: notReached, releaseAppSKey: notReached, findHomeNetwork: notReached, metrics },
+    forward: () => undefined,
+    refused: () => undefined,
   })
   const header = { ProtocolVersion: '1.0', SenderID: '000013', ReceiverID: '70b3d57ed0000000', TransactionID: 1 }
   for (const MessageType of messageTypes) {

@@ -158,7 +158,9 @@ describe('a peer', () => {
       nsId: '70b3d57ed0000aaa',
       protocol: '1.1',
       state: 'active',
-      certificate: { fingerprint: certificate.fingerprint, subject: 'CN=ns.example' },
+      dialect: 'standard-1.0',
+      kekOnly: false,
+      certificates: [{ fingerprint: certificate.fingerprint, subject: 'CN=ns.example' }],
     })
     expect(adoptions).toBe(before + 1)
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { AdministrationError } from '../../src/kms/index.ts'
+import { AdministrationError, type InstalledCertificate } from '../../src/kms/index.ts'
 import { warningsOf } from '../../src/kms/warnings.ts'
-import { JOIN_EUI, joinOnce, newPeer } from '../storage/fixtures.ts'
+import { JOIN_EUI, joinOnce } from '../storage/fixtures.ts'
 import { startHsm, type TestHsm } from '../support/hsm.ts'
 import { buildOrder, deviceAdd } from '../support/orders.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -64,17 +64,18 @@ describe('warnings', () => {
     hsmKnowsMoreOrders: false,
     databaseFailure: undefined,
     obstacle: undefined,
-    peers: [],
+    certificates: [],
     nowMs: NOW,
   } as const
   const day = 24 * 60 * 60 * 1000
-  const peer = (notAfter: number, disabled = false) => {
-    const { certificate, ...rest } = newPeer({ disabled })
-    return { ...rest, certificate: { ...certificate, notAfter } }
-  }
+  const ending = (notAfter: number, of: Partial<InstalledCertificate> = {}): InstalledCertificate => ({
+    ...{ kind: 'ns', id: '000013', names: [], isAuthority: false, isDisabled: false },
+    ...{ fingerprint: 'ab'.repeat(32), subject: 'CN=000013', notBefore: 0, notAfter },
+    ...of,
+  })
 
   it('there are none when all is well', () => {
-    expect(warningsOf({ ...calm, peers: [peer(NOW + 31 * day)] })).toEqual([])
+    expect(warningsOf({ ...calm, certificates: [ending(NOW + 31 * day)] })).toEqual([])
     expect(warningsOf({ ...calm, hsmState: undefined, hsmOperator: undefined })).toEqual([])
   })
 
@@ -86,8 +87,28 @@ describe('warnings', () => {
     ['an HSM that knows more orders than the database', { hsmKnowsMoreOrders: true }, 'an older copy'],
     ['commits that fail', { databaseFailure: 'disk_full' }, 'fail (disk_full)'],
     ['an order that waits', { obstacle: new AdministrationError('disk_full') }, 'disk_full'],
-    ['a certificate that expires', { peers: [peer(NOW + 29 * day)] }, 'of ns 000013 expires on 2026-12-20'],
-    ['a certificate that expired', { peers: [peer(NOW - day)] }, 'of ns 000013 expired on 2026-11-20'],
+    ['a certificate that expires', { certificates: [ending(NOW + 29 * day)] }, 'of ns 000013 expires on 2026-12-20'],
+    ['a certificate that expired', { certificates: [ending(NOW - day)] }, 'of ns 000013 expired on 2026-11-20'],
+    [
+      'the certificate of the server',
+      { certificates: [ending(NOW + day, { kind: 'server', id: 'listeners' })] },
+      'of the server (listeners) expires on 2026-11-22',
+    ],
+    [
+      'the CA',
+      { certificates: [ending(NOW + day, { kind: 'ca', id: 'installation', isAuthority: true })] },
+      'mortise certificate renew --ca',
+    ],
+    [
+      'the CA of a peer',
+      { certificates: [ending(NOW + day, { isAuthority: true })] },
+      'of the CA of ns 000013 expires on 2026-11-22',
+    ],
+    [
+      'a certificate that has a newer one beside it',
+      { certificates: [ending(NOW + day), ending(NOW + 800 * day)] },
+      'The older certificate of ns 000013 expires on 2026-11-22',
+    ],
   ] as const)('name %s', (_name, facts, text) => {
     const warnings = warningsOf({ ...calm, ...facts })
     expect(warnings).toHaveLength(1)
@@ -95,6 +116,16 @@ describe('warnings', () => {
   })
 
   it('say nothing about the certificate of a disabled peer', () => {
-    expect(warningsOf({ ...calm, peers: [peer(NOW - day, true)] })).toEqual([])
+    expect(warningsOf({ ...calm, certificates: [ending(NOW - day, { isDisabled: true })] })).toEqual([])
+  })
+
+  it('name ten certificates, the soonest first, and count the others', () => {
+    const certificates = Array.from({ length: 13 }, (_, index) =>
+      ending(NOW + (20 - index) * day, { id: `as-${index}` }),
+    )
+    const warnings = warningsOf({ ...calm, certificates })
+    expect(warnings).toHaveLength(11)
+    expect(warnings[0]).toContain('as-12')
+    expect(warnings[10]).toBe('3 more certificates end soon: see `mortise certificate list`.')
   })
 })

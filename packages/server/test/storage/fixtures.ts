@@ -11,6 +11,9 @@ import type {
   JoinKeySet,
   NewOrder,
   Peer,
+  PeerAuthority,
+  PeerCertificate,
+  Route,
   Storage,
   StoredOrder,
 } from '../../src/storage/index.ts'
@@ -73,14 +76,42 @@ export function newPeer(change: Partial<Peer> = {}): Peer {
     id: '000013',
     nsId: undefined,
     protocol: '1.0',
+    dialect: 'standard-1.0',
+    asyncUrl: undefined,
+    kekOnly: false,
     disabled: false,
-    certificate: {
-      fingerprint: randomBytes(32).toString('hex'),
-      subject: 'CN=ns.example',
-      notBefore: 1_700_000_000_000,
-      notAfter: 1_800_000_000_000,
-    },
+    certificates: [newCertificate()],
+    authority: undefined,
     createdAt: 1_700_000_000_123,
+    ...change,
+  }
+}
+
+export function newCertificate(change: Partial<PeerCertificate> = {}): PeerCertificate {
+  return {
+    fingerprint: randomBytes(32).toString('hex'),
+    subject: 'CN=ns.example',
+    notBefore: 1_700_000_000_000,
+    notAfter: 1_800_000_000_000,
+    addedAt: 1_700_000_000_123,
+    ...change,
+  }
+}
+
+export function newAuthority(change: Partial<PeerAuthority> = {}): PeerAuthority {
+  const pem = '-----BEGIN CERTIFICATE-----\n'
+  return { fingerprint: randomBytes(32).toString('hex'), name: 'ns.example', pem, ...change }
+}
+
+export function newRoute(change: Partial<Route> = {}): Route {
+  return {
+    routeId: randomBytes(16),
+    prefix: { joinEui: JOIN_EUI, bits: 64 },
+    url: 'https://js.partner.example/bi',
+    protocol: '1.1',
+    certificatePem: 'certificate',
+    authorityPem: 'authority',
+    createdAt: 1_700_000_000_321,
     ...change,
   }
 }

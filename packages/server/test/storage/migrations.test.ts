@@ -21,6 +21,7 @@ test('an empty file gets the whole schema, every table of it STRICT', () => {
   migrate(connection)
   expect(schemaVersion(connection)).toBe(MIGRATIONS.length)
   expect(tables(connection)).toEqual([
+    'agreement',
     'api_key',
     'device',
     'kek',
@@ -28,8 +29,10 @@ test('an empty file gets the whole schema, every table of it STRICT', () => {
     'meta',
     'organisation',
     'peer',
+    'peer_certificate',
     'receipt',
     'receipt_head',
+    'route',
     'stored_order',
   ])
   const lenient = connection.prepare("SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite_%'")

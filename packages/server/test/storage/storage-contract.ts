@@ -1,18 +1,27 @@
 import { randomBytes } from 'node:crypto'
-import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
+import { parseDevEui, parseJoinEui, parseNsId } from '@mortise/lorawan'
 import { describe, expect, test } from 'vitest'
-import { MAX_PAGE_ROWS, type ReceiptHeadRow, SESSIONS_KEPT, type Storage } from '../../src/storage/index.ts'
+import {
+  MAX_PAGE_ROWS,
+  type PeerSettings,
+  type ReceiptHeadRow,
+  SESSIONS_KEPT,
+  type Storage,
+} from '../../src/storage/index.ts'
 import {
   adopt,
   DEV_EUI,
   JOIN_EUI,
   joinOnce,
   keySetOf,
+  newAuthority,
+  newCertificate,
   newDevice,
   newKek,
   newOrder,
   newPeer,
   newReceipt,
+  newRoute,
   nextJoin,
   OTHER_JOIN_EUI,
   SIGNER,
@@ -31,6 +40,8 @@ export interface StorageUnderTest extends Disposable {
 }
 
 const UNKNOWN_ID = Buffer.alloc(16, 0xee)
+const NS_ID = parseNsId('70b3d57ed0000005')
+const FREED = 'fe'.repeat(32)
 
 /** What every database behind the ports does. */
 export function storageContract(name: string, make: () => StorageUnderTest): void {
@@ -43,6 +54,8 @@ export function storageContract(name: string, make: () => StorageUnderTest): voi
     deviceChanges(make)
     returningKeys(make)
     kekAndPeerChanges(make)
+    agreements(make)
+    routes(make)
     refusedAdoptions(make)
   })
   describe(`${name}: administration`, () => {
@@ -391,7 +404,7 @@ function kekAndPeerChanges(make: () => StorageUnderTest): void {
   test('a peer is added, disabled and removed, and may then come back', async () => {
     using under = make()
     const { administration } = under.storage
-    const ns = newPeer({ nsId: '70b3d57ed0000005', protocol: '1.1' })
+    const ns = newPeer({ nsId: NS_ID, protocol: '1.1', dialect: 'the-things-stack', kekOnly: true })
     const as = newPeer({ kind: 'as', id: 'as.example' })
     await adopt(under.storage, { kind: 'peer-added', peer: as }, { kind: 'peer-added', peer: ns })
     expect(administration.listPeers()).toEqual([ns, as])
@@ -400,14 +413,109 @@ function kekAndPeerChanges(make: () => StorageUnderTest): void {
     await adopt(under.storage, { kind: 'peer-removed', peerId: as.peerId })
     expect(administration.listPeers()).toEqual([ns])
     await adopt(under.storage, { kind: 'peer-added', peer: as })
-    expect(administration.listPeers()).toEqual([ns, as])
+    expect(under.reopen().administration.listPeers()).toEqual([ns, as])
+  })
+
+  test('the settings of a peer change all together, and can be taken away', async () => {
+    using under = make()
+    const { administration } = under.storage
+    const [peer, other] = [newPeer(), newPeer({ id: '000014' })]
+    const { peerId } = peer
+    await adopt(under.storage, { kind: 'peer-added', peer }, { kind: 'peer-added', peer: other })
+    const given: PeerSettings = {
+      ...{ protocol: '1.1', dialect: 'standard-1.1', nsId: NS_ID, kekOnly: true },
+      asyncUrl: 'https://ns.example/bi',
+    }
+    await adopt(under.storage, { kind: 'peer-changed', peerId, settings: given })
+    expect(administration.listPeers()).toEqual([{ ...peer, ...given }, other])
+    const { protocol, dialect, nsId, asyncUrl, kekOnly } = peer
+    const settings = { protocol, dialect, nsId, asyncUrl, kekOnly }
+    await adopt(under.storage, { kind: 'peer-changed', peerId, settings })
+    expect(administration.listPeers()).toEqual([peer, other])
+  })
+
+  test('a peer has several certificates in the order of their coming, or a CA and a name', async () => {
+    using under = make()
+    const { administration } = under.storage
+    const peer = newPeer()
+    const { peerId } = peer
+    const [second, third] = [newCertificate(), newCertificate()]
+    const authority = newAuthority()
+    const issued = newPeer({ id: '000014', certificates: [], authority })
+    const named = newPeer({
+      id: '000015',
+      certificates: [],
+      authority: { ...authority, name: 'other.example' },
+    })
+    await adopt(
+      under.storage,
+      ...[peer, issued, named].map((peer) => ({ kind: 'peer-added', peer }) as const),
+      { kind: 'peer-certificate-added', peerId, certificate: second },
+      { kind: 'peer-certificate-added', peerId, certificate: third },
+      { kind: 'peer-certificate-added', peerId: issued.peerId, certificate: newCertificate({ fingerprint: FREED }) },
+    )
+    expect(administration.listPeers()[0]?.certificates).toEqual([...peer.certificates, second, third])
+    expect(administration.listPeers()[1]).toMatchObject({ authority, certificates: [{}] })
+    await adopt(
+      under.storage,
+      { kind: 'peer-certificate-removed', peerId, fingerprint: second.fingerprint },
+      { kind: 'peer-certificate-removed', peerId: issued.peerId, fingerprint: FREED },
+    )
+    expect(administration.listPeers()[0]?.certificates).toEqual([...peer.certificates, third])
+    expect(administration.listPeers().slice(1)).toEqual([issued, named])
+    // What one peer has let go, another may have; a peer that goes lets go of all.
+    await adopt(
+      under.storage,
+      { kind: 'peer-removed', peerId },
+      { kind: 'peer-certificate-added', peerId: issued.peerId, certificate: third },
+    )
+    expect(under.reopen().administration.listPeers()).toEqual([{ ...issued, certificates: [third] }, named])
+  })
+}
+
+function agreements(make: () => StorageUnderTest): void {
+  const every = { joinEui: parseJoinEui('0000000000000000'), bits: 0 }
+  const scopes = [{ devEui: DEV_EUI }, every, { joinEui: JOIN_EUI, bits: 64 }] as const
+
+  test('agreements are for a device or for JoinEUIs, and go with their network server', async () => {
+    using under = make()
+    const { administration } = under.storage
+    const [one, other] = [newPeer(), newPeer({ id: '000014' })]
+    await adopt(under.storage, { kind: 'peer-added', peer: other }, { kind: 'peer-added', peer: one })
+    const added = (peerId: Buffer, scope: (typeof scopes)[number]) =>
+      ({ kind: 'agreement-added', peerId, scope, addedAt: 7 }) as const
+    await adopt(under.storage, ...scopes.map((scope) => added(one.peerId, scope)), added(other.peerId, scopes[0]))
+    const rows = scopes.map((scope) => ({ peerId: one.peerId, netId: '000013', scope, addedAt: 7 }))
+    const ofOther = { peerId: other.peerId, netId: '000014', scope: scopes[0], addedAt: 7 }
+    expect(administration.listAgreements()).toEqual([...rows, ofOther])
+    await adopt(under.storage, { kind: 'agreement-removed', peerId: one.peerId, scope: every })
+    expect(administration.listAgreements()).toEqual([rows[0], rows[2], ofOther])
+    await adopt(under.storage, { kind: 'peer-removed', peerId: one.peerId })
+    expect(under.reopen().administration.listAgreements()).toEqual([ofOther])
+  })
+}
+
+function routes(make: () => StorageUnderTest): void {
+  test('routes are listed by their prefix, and removed', async () => {
+    using under = make()
+    const { administration } = under.storage
+    const wide = newRoute({ prefix: { joinEui: parseJoinEui('70b3d50000000000'), bits: 24 }, protocol: '1.0' })
+    const [narrow, next] = [newRoute(), newRoute({ prefix: { joinEui: OTHER_JOIN_EUI, bits: 64 } })]
+    await adopt(under.storage, ...[next, narrow, wide].map((route) => ({ kind: 'route-added', route }) as const))
+    expect(administration.listRoutes()).toEqual([wide, narrow, next])
+    await adopt(under.storage, { kind: 'route-removed', routeId: narrow.routeId })
+    expect(under.reopen().administration.listRoutes()).toEqual([wide, next])
   })
 }
 
 function refusedAdoptions(make: () => StorageUnderTest): void {
   const device = newDevice()
   const removed = newDevice({ devEui: parseDevEui('0004a30b00000001') })
-  const peer = newPeer()
+  const authority = newAuthority()
+  const certificate = newCertificate()
+  const peer = newPeer({ certificates: [certificate], authority })
+  const as = newPeer({ kind: 'as', id: 'as.example' })
+  const route = newRoute()
   const kek = newKek()
   const rows = [
     { title: 'both EUIs of a live key set', code: 'device_exists', change: newDevice() },
@@ -451,7 +559,80 @@ function refusedAdoptions(make: () => StorageUnderTest): void {
     {
       title: 'the certificate of a peer',
       code: 'peer_exists',
-      change: { kind: 'peer-added', peer: newPeer({ id: '000014', certificate: peer.certificate }) },
+      change: { kind: 'peer-added', peer: newPeer({ id: '000014', certificates: peer.certificates }) },
+    },
+    {
+      title: 'the CA and name of a peer',
+      code: 'peer_exists',
+      change: { kind: 'peer-added', peer: newPeer({ id: '000014', certificates: [], authority }) },
+    },
+    {
+      title: 'the certificate of a peer once more',
+      code: 'peer_exists',
+      change: { kind: 'peer-certificate-added', peerId: peer.peerId, certificate },
+    },
+    {
+      title: 'a certificate of an unknown peer',
+      code: 'peer_exists',
+      change: { kind: 'peer-certificate-added', peerId: UNKNOWN_ID, certificate: newCertificate() },
+    },
+    {
+      title: 'a certificate to remove that the peer does not have',
+      code: 'row_missing',
+      change: { kind: 'peer-certificate-removed', peerId: peer.peerId, fingerprint: FREED },
+    },
+    {
+      title: 'the certificate of another peer to remove',
+      code: 'row_missing',
+      change: {
+        kind: 'peer-certificate-removed',
+        peerId: as.peerId,
+        fingerprint: certificate.fingerprint,
+      },
+    },
+    {
+      title: 'an unknown peer to change',
+      code: 'row_missing',
+      change: { kind: 'peer-changed', peerId: UNKNOWN_ID, settings: peer },
+    },
+    {
+      title: 'an agreement for a device once more',
+      code: 'agreement_exists',
+      change: { kind: 'agreement-added', peerId: peer.peerId, scope: { devEui: DEV_EUI }, addedAt: 8 },
+    },
+    {
+      title: 'an agreement for JoinEUIs once more',
+      code: 'agreement_exists',
+      change: { kind: 'agreement-added', peerId: peer.peerId, scope: { joinEui: JOIN_EUI, bits: 64 }, addedAt: 8 },
+    },
+    {
+      title: 'an agreement with an unknown network server',
+      code: 'row_missing',
+      change: { kind: 'agreement-added', peerId: UNKNOWN_ID, scope: { devEui: DEV_EUI }, addedAt: 8 },
+    },
+    {
+      title: 'an agreement with an application server',
+      code: 'row_missing',
+      change: { kind: 'agreement-added', peerId: as.peerId, scope: { devEui: DEV_EUI }, addedAt: 8 },
+    },
+    {
+      title: 'an agreement to remove that is not there',
+      code: 'row_missing',
+      change: { kind: 'agreement-removed', peerId: peer.peerId, scope: { joinEui: JOIN_EUI, bits: 63 } },
+    },
+    { title: 'the prefix of a route', code: 'route_exists', change: { kind: 'route-added', route: newRoute() } },
+    {
+      title: 'the id of a route',
+      code: 'route_exists',
+      change: {
+        kind: 'route-added',
+        route: newRoute({ routeId: route.routeId, prefix: { joinEui: OTHER_JOIN_EUI, bits: 64 } }),
+      },
+    },
+    {
+      title: 'an unknown route to remove',
+      code: 'row_missing',
+      change: { kind: 'route-removed', routeId: UNKNOWN_ID },
     },
     { title: 'an unknown peer to disable', code: 'row_missing', change: { kind: 'peer-disabled', peerId: UNKNOWN_ID } },
     { title: 'an unknown peer to remove', code: 'row_missing', change: { kind: 'peer-removed', peerId: UNKNOWN_ID } },
@@ -460,7 +641,11 @@ function refusedAdoptions(make: () => StorageUnderTest): void {
   test.each(rows)('$title: $code, nothing of the order is kept, and it still waits', async ({ code, change }) => {
     using under = make()
     const { administration } = under.storage
+    const { peerId } = peer
     await adopt(under.storage, device, removed, { kind: 'peer-added', peer }, { kind: 'kek-added', kek })
+    await adopt(under.storage, { kind: 'peer-added', peer: as }, { kind: 'route-added', route })
+    for (const scope of [{ devEui: DEV_EUI }, { joinEui: JOIN_EUI, bits: 64 }])
+      await adopt(under.storage, { kind: 'agreement-added', peerId, scope, addedAt: 7 })
     await adopt(under.storage, { kind: 'device-removed', deviceId: removed.deviceId, keyDigest: removed.keyDigest })
     const epoch = administration.hsmEpoch()
     const receipts = under.receipts()

@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { createListener } from '../../src/http/backend-interfaces/index.ts'
 import type { MessageHandler } from '../../src/http/backend-interfaces/handle-message.ts'
 import type { ConnectionRefusal } from '../../src/http/connections.ts'
 import { BACKEND_INTERFACES_LIMITS, type BackendInterfacesLimits } from '../../src/http/limits.ts'
 import { PeerDirectory } from '../../src/identity/index.ts'
 import type { Peer } from '../../src/storage/index.ts'
+import { newPeer } from '../storage/fixtures.ts'
 import { makeCertificate, type TestCertificate } from './certificates.ts'
 import { connectBytes, connectWire, type WireClient, type WireClientOptions } from './wire-client.ts'
 
@@ -28,17 +28,19 @@ export interface TestListener extends AsyncDisposable {
   connectStranger(certificate?: TestCertificate | 'none'): ReturnType<typeof connectWire>
   /** One without handshake. */
   connectBytes(localAddress?: string): Promise<WireClient>
+  exchangeCertificate(tls: { readonly cert: string; readonly key: string }): void
   close(): Promise<void>
 }
 
 export async function startListener(
   limits: Partial<BackendInterfacesLimits> = {},
   handle: MessageHandler = () => Promise.resolve({ status: 200, body: '{"answered":true}' }),
+  peers = new PeerDirectory({ listPeers: () => [networkServer('000013', peer)] }),
 ): Promise<TestListener> {
   const refused: ConnectionRefusal[] = []
   const listener = createListener({
     tls: server,
-    peers: new PeerDirectory({ listPeers: () => [networkServer('000013', peer)] }),
+    peers,
     handle,
     paths: [],
     failed: (error) => {
@@ -65,6 +67,7 @@ export async function startListener(
     connectStranger: (certificate = stranger) =>
       kept(connectWire({ ...client, certificate: certificate === 'none' ? undefined : certificate })),
     connectBytes: (localAddress) => kept(connectBytes({ ...client, ...(localAddress && { localAddress }) })),
+    exchangeCertificate: (tls) => listener.exchangeCertificate(tls),
     close: () => listener.close(),
     async [Symbol.asyncDispose]() {
       for (const { socket } of clients) socket.destroy()
@@ -75,8 +78,6 @@ export async function startListener(
 
 function networkServer(id: string, { fingerprint }: TestCertificate): Peer {
   const now = Date.now()
-  return {
-    ...{ peerId: randomBytes(16), kind: 'ns', id, nsId: undefined, protocol: '1.0', disabled: false, createdAt: now },
-    certificate: { fingerprint, subject: 'CN=peer', notBefore: now - DAY_MS, notAfter: now + DAY_MS },
-  }
+  const validity = { notBefore: now - DAY_MS, notAfter: now + DAY_MS, addedAt: now }
+  return newPeer({ id, certificates: [{ fingerprint, subject: 'CN=peer', ...validity }], createdAt: now })
 }

@@ -1,7 +1,9 @@
 import { encodeFailure, type FailureCode, parseMessage, type RequestType } from '@mortise/backend-interfaces'
+import type { AuthenticatedPeer } from '../../identity/index.ts'
 import { FairShare, type ShareRefusal } from '../fair-share.ts'
 import { ADMISSION_LIMITS, type AdmissionLimits } from '../limits.ts'
-import type { MessageHandler } from './handle-message.ts'
+import { dialectFor, type MessageHandler } from './handle-message.ts'
+import { FIRST_HAND } from './message-context.ts'
 
 /** How much one answer counts: one that was slow for reasons of its own says little. */
 const WEIGHT = 1 / 32
@@ -42,29 +44,39 @@ export class Admission {
     return Math.floor(this.#shares.places)
   }
 
-  /** `handle`, for messages that are admitted. Strangers take no place: they are refused without any work. */
+  /**
+   * `handle`, for messages that are admitted. Strangers take no place: they are refused without any work. A message that
+   * was handed over gives its place back: how long another join server takes says nothing of this one.
+   */
   guard(handle: MessageHandler): MessageHandler {
-    return async (caller, body) => {
-      if (typeof caller === 'string') return handle(caller, body)
+    return async (caller, body, context = FIRST_HAND) => {
+      if (typeof caller === 'string') return handle(caller, body, context)
       const reason = this.#shares.enter(caller.id)
-      if (reason !== undefined) return this.#refuse(reason, body) ?? handle(caller, body)
+      if (reason !== undefined) return this.#refuse(reason, caller, body) ?? handle(caller, body, context)
       const ahead = this.#shares.taken
       const started = performance.now()
-      try {
-        return await handle(caller, body)
-      } finally {
+      let isInPlace = true
+      const leave = (): void => {
+        if (!isInPlace) return
+        isInPlace = false
         this.#shares.leave(caller.id)
         this.#adapt(ahead, performance.now() - started)
+      }
+      try {
+        return await handle(caller, body, { ...context, handedOver: leave })
+      } finally {
+        leave()
       }
     }
   }
 
   /** Undefined for what is no request, and needs no place to be told so. */
-  #refuse(reason: ShareRefusal, body: Uint8Array) {
-    const message = parseMessage(body)
+  #refuse(reason: ShareRefusal, caller: AuthenticatedPeer, body: Uint8Array) {
+    const dialect = dialectFor(caller)
+    const message = parseMessage(body, dialect)
     if (message.kind !== 'message') return undefined
     this.#refused(reason, message.header.messageType, 'Other')
-    return { status: 200, body: encodeFailure(message.header, 'Other', BUSY) }
+    return { status: 200, body: encodeFailure(message.header, 'Other', BUSY, dialect) }
   }
 
   /**

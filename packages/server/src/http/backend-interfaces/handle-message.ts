@@ -1,26 +1,46 @@
 import {
   type AppSKeyReq,
+  type Dialect,
+  dialectOf,
   encodeAppSKeyAns,
   encodeFailure,
+  encodeHomeNsAns,
   encodeJoinAns,
   type FailureCode,
+  type HomeNsReq,
   isRequestType,
   MessageError,
   parseAppSKeyReq,
+  parseHomeNsReq,
   parseJoinReq,
+  type ParsedMessage,
   parseMessage,
-  type JoinReq,
+  parseRejoinReq,
   type PartialHeader,
   type RequestHeader,
   type RequestType,
 } from '@mortise/backend-interfaces'
 import { ApplicationServer, type AuthenticatedPeer, NetworkServer, type PeerRefusal } from '../../identity/index.ts'
-import { type AnswerJoin, JoinError, RESULT, type ReleaseAppSKey } from '../../join/index.ts'
+import type { JoinEui } from '@mortise/lorawan'
+import {
+  type ActivationReq,
+  type AnswerJoin,
+  type FindHomeNetwork,
+  JoinError,
+  joinEuiOf,
+  RESULT,
+  type ReleaseAppSKey,
+} from '../../join/index.ts'
+import type { Forward } from '../../routing/index.ts'
 import type { Metrics } from '../metrics.ts'
+import { FIRST_HAND, type MessageContext } from './message-context.ts'
 
 export interface MessageHandlerDependencies {
   readonly answerJoin: AnswerJoin
   readonly releaseAppSKey: ReleaseAppSKey
+  readonly findHomeNetwork: FindHomeNetwork
+  /** Asks the join server whose the JoinEUI of an unknown device is. */
+  readonly forward: Forward
   readonly metrics: Metrics
   /** A refusal that somebody may want to look into; never holds more than identifiers and codes. */
   readonly refused: (refusal: RefusalEvent) => void
@@ -42,7 +62,11 @@ export interface HttpAnswer {
   readonly body: string
 }
 
-export type MessageHandler = (caller: AuthenticatedPeer | PeerRefusal, body: Uint8Array) => Promise<HttpAnswer>
+export type MessageHandler = (
+  caller: AuthenticatedPeer | PeerRefusal,
+  body: Uint8Array,
+  context?: MessageContext,
+) => Promise<HttpAnswer>
 
 export const PEER_REFUSED: Record<PeerRefusal, string> = {
   unknown: 'the client certificate is not that of a known peer',
@@ -50,58 +74,85 @@ export const PEER_REFUSED: Record<PeerRefusal, string> = {
   disabled: 'the peer is disabled',
 }
 
+/** Application servers and strangers are answered as the standard has it. */
+const STANDARD = dialectOf('standard-1.0')
+
+/** How a caller writes and reads. */
+export function dialectFor(caller: AuthenticatedPeer | PeerRefusal): Dialect {
+  return caller instanceof NetworkServer ? caller.dialect : STANDARD
+}
+
 /**
  * One Backend Interfaces message, from bytes to answer, in the order of facts that TS002 leaves to the join server:
  * header, caller, members, and then the use-case. Every outcome but an unreadable header is HTTP 200 with a Result.
  */
 export function createMessageHandler(dependencies: MessageHandlerDependencies): MessageHandler {
-  return async function handleMessage(caller, body) {
-    const message = parseMessage(body)
+  return async function handleMessage(caller, body, context = FIRST_HAND) {
+    const dialect = dialectFor(caller)
+    const message = parseMessage(body, dialect)
     switch (message.kind) {
       case 'ignored':
         return { status: 200, body: '' }
-      case 'malformed':
-        dependencies.metrics.answered(servedType(message.header), message.result)
-        return { status: message.httpStatus, body: encodeFailure(message.header, message.result, message.description) }
+      case 'malformed': {
+        const { header, httpStatus, result, description } = message
+        dependencies.metrics.answered(knownType(header), result)
+        return { status: httpStatus, body: encodeFailure(header, result, description, dialect) }
+      }
       case 'message':
-        return { status: 200, body: await answer(dependencies, caller, message.header, message.members) }
+        return { status: 200, body: await answer(dependencies, caller, message, { body, context }) }
     }
   }
+}
+
+/** What it takes to ask another join server. */
+interface Sent {
+  readonly body: Uint8Array
+  readonly context: MessageContext
 }
 
 async function answer(
   dependencies: MessageHandlerDependencies,
   caller: AuthenticatedPeer | PeerRefusal,
-  header: RequestHeader,
-  members: Record<string, unknown>,
+  { header, members }: Pick<Extract<ParsedMessage, { kind: 'message' }>, 'header' | 'members'>,
+  sent: Sent,
 ): Promise<string> {
   const peer = checkSender(caller, header)
-  if (typeof peer === 'string')
-    return refuse(dependencies, header, undefined, 'UnknownSender', peer, 'sender', undefined)
+  if (typeof peer === 'string') {
+    const dialect = dialectFor(caller)
+    return refuse(dependencies, dialect, { header }, 'UnknownSender', peer, 'sender', undefined)
+  }
   try {
-    return header.messageType === 'JoinReq'
-      ? await answerJoinReq(dependencies, peer, parseJoinReq(header, members))
-      : await answerAppSKeyReq(dependencies, peer, parseAppSKeyReq(header, members))
+    switch (header.messageType) {
+      case 'JoinReq':
+        return await answerActivation(dependencies, peer, parseJoinReq(header, members), sent)
+      case 'RejoinReq':
+        return await answerActivation(dependencies, peer, parseRejoinReq(header, members), sent)
+      case 'AppSKeyReq':
+        return await answerAppSKeyReq(dependencies, peer, parseAppSKeyReq(header, members), sent)
+      case 'HomeNSReq':
+        return await answerHomeNsReq(dependencies, peer, parseHomeNsReq(header, members), sent)
+    }
   } catch (error) {
     if (!(error instanceof MessageError)) throw error
-    return refuse(dependencies, header, undefined, error.code, error.description, 'message', undefined)
+    return refuse(dependencies, dialectFor(peer), { header }, error.code, error.description, 'message', undefined)
   }
 }
 
-async function answerJoinReq(
+async function answerActivation(
   dependencies: MessageHandlerDependencies,
   peer: AuthenticatedPeer,
-  request: JoinReq,
+  request: ActivationReq,
+  sent: Sent,
 ): Promise<string> {
-  if (!(peer instanceof NetworkServer)) return refuseKind(dependencies, request)
+  if (!(peer instanceof NetworkServer)) return refuseKind(dependencies, peer, request)
   const started = performance.now()
   try {
     const outcome = await dependencies.answerJoin(peer, request)
-    dependencies.metrics.answered('JoinReq', 'Success')
+    dependencies.metrics.answered(request.header.messageType, 'Success')
     dependencies.metrics.joined((performance.now() - started) / 1000)
-    return encodeJoinAns(request.header, outcome)
+    return encodeJoinAns(request.header, outcome, peer.dialect)
   } catch (error) {
-    return refuseUseCase(dependencies, request, error)
+    return await refuseUseCase(dependencies, peer, { ...request, joinEui: joinEuiOf(request) }, sent, error)
   }
 }
 
@@ -109,14 +160,31 @@ async function answerAppSKeyReq(
   dependencies: MessageHandlerDependencies,
   peer: AuthenticatedPeer,
   request: AppSKeyReq,
+  sent: Sent,
 ): Promise<string> {
-  if (!(peer instanceof ApplicationServer)) return refuseKind(dependencies, request)
+  if (!(peer instanceof ApplicationServer)) return refuseKind(dependencies, peer, request)
   try {
     const outcome = await dependencies.releaseAppSKey(peer, request)
     dependencies.metrics.answered('AppSKeyReq', 'Success')
     return encodeAppSKeyAns(request.header, outcome)
   } catch (error) {
-    return refuseUseCase(dependencies, request, error)
+    return await refuseUseCase(dependencies, peer, { ...request, joinEui: request.header.receiverId }, sent, error)
+  }
+}
+
+function answerHomeNsReq(
+  dependencies: MessageHandlerDependencies,
+  peer: AuthenticatedPeer,
+  request: HomeNsReq,
+  sent: Sent,
+): string | Promise<string> {
+  if (!(peer instanceof NetworkServer)) return refuseKind(dependencies, peer, request)
+  try {
+    const outcome = dependencies.findHomeNetwork(peer, request)
+    dependencies.metrics.answered('HomeNSReq', 'Success')
+    return encodeHomeNsAns(request.header, outcome, peer.dialect)
+  } catch (error) {
+    return refuseUseCase(dependencies, peer, { ...request, joinEui: request.header.receiverId }, sent, error)
   }
 }
 
@@ -126,25 +194,50 @@ function checkSender(caller: AuthenticatedPeer | PeerRefusal, header: RequestHea
   return caller.id === header.senderId ? caller : 'SenderID is not that of the client certificate'
 }
 
-function refuseKind(dependencies: MessageHandlerDependencies, request: JoinReq | AppSKeyReq): string {
+/** What a refusal is about. */
+interface Refused {
+  readonly header: RequestHeader
+  readonly devEui?: string | undefined
+}
+
+function refuseKind(dependencies: MessageHandlerDependencies, peer: AuthenticatedPeer, request: Refused): string {
   const description = 'this peer may not send this message'
-  return refuse(dependencies, request.header, request.devEui, 'UnknownSender', description, 'peer_kind', undefined)
+  return refuse(dependencies, dialectFor(peer), request, 'UnknownSender', description, 'peer_kind', undefined)
 }
 
 function refuseUseCase(
   dependencies: MessageHandlerDependencies,
-  request: JoinReq | AppSKeyReq,
+  peer: AuthenticatedPeer,
+  request: Refused & { readonly joinEui: JoinEui },
+  sent: Sent,
   error: unknown,
-): string {
+): string | Promise<string> {
   if (!(error instanceof JoinError)) throw error
+  if (error.code === 'device_unknown') {
+    const answer = askElsewhere(dependencies, peer, request, sent)
+    if (answer !== undefined) return answer
+  }
   const { result, description } = RESULT[error.code]
-  return refuse(dependencies, request.header, request.devEui, result, description, error.code, error.cause)
+  return refuse(dependencies, dialectFor(peer), request, result, description, error.code, error.cause)
+}
+
+/** Undefined where nobody else is to be asked. */
+function askElsewhere(
+  { forward }: MessageHandlerDependencies,
+  peer: AuthenticatedPeer,
+  { header, joinEui }: Refused & { readonly joinEui: JoinEui },
+  { body, context }: Sent,
+): Promise<string> | undefined {
+  const { isForwarded, handedOver } = context
+  const answer = forward({ peer, dialect: dialectFor(peer), header, joinEui, body, isForwarded })
+  if (answer !== undefined) handedOver()
+  return answer
 }
 
 function refuse(
   { metrics, refused }: MessageHandlerDependencies,
-  header: RequestHeader,
-  devEui: string | undefined,
+  dialect: Dialect,
+  { header, devEui }: Refused,
   result: FailureCode,
   description: string,
   code: string,
@@ -153,9 +246,9 @@ function refuse(
   const { messageType, senderIdText } = header
   metrics.answered(messageType, result)
   refused({ messageType, sender: senderIdText, devEui, result, code, cause })
-  return encodeFailure(header, result, description)
+  return encodeFailure(header, result, description, dialect)
 }
 
-function servedType({ messageType }: PartialHeader): RequestType | 'other' {
+function knownType({ messageType }: PartialHeader): RequestType | 'other' {
   return isRequestType(messageType) ? messageType : 'other'
 }

@@ -1,3 +1,6 @@
 export { Admission } from './admission.ts'
-export { createMessageHandler, type RefusalEvent } from './handle-message.ts'
+export { answerLater } from './answer-later.ts'
+export { DeferredAnswers } from './deferred-answers.ts'
+export { createMessageHandler, type MessageHandler, type RefusalEvent } from './handle-message.ts'
 export { createListener, type Listener } from './listener.ts'
+export { PostAnswers } from './post-answers.ts'

@@ -3,12 +3,14 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { MAX_BODY_BYTES } from '@mortise/backend-interfaces'
-import type { PeerDirectory } from '../../identity/index.ts'
+import type { ClientCertificate, PeerDirectory } from '../../identity/index.ts'
 import { type ConnectionRefusal, Connections } from '../connections.ts'
 import { drain } from '../drain.ts'
+import { FORWARDED_HEADER } from '../../routing/index.ts'
 import { BACKEND_INTERFACES_LIMITS, type BackendInterfacesLimits } from '../limits.ts'
 import { TLS_OPTIONS } from '../tls-options.ts'
 import { type MessageHandler, PEER_REFUSED } from './handle-message.ts'
+import { FIRST_HAND } from './message-context.ts'
 import { readBody } from './read-body.ts'
 import { refuseRequest, sendAnswer } from './send-answer.ts'
 
@@ -28,6 +30,8 @@ export interface Listener {
   /** Open connections, in whatever state. */
   readonly connections: number
   listen(host: string, port: number): Promise<{ host: string; port: number }>
+  /** Shows this certificate from the next handshake on; what is open stays as it is. PEM. */
+  exchangeCertificate(tls: ListenerOptions['tls']): void
   /** Answers what is in flight, then closes. */
   close(): Promise<void>
 }
@@ -52,7 +56,7 @@ export function createListener(options: ListenerOptions): Listener {
     refused: options.refused ?? (() => undefined),
     strangers: {
       limit: limits.strangers,
-      include: (socket) => typeof peers.authenticate(fingerprintOf(socket), Date.now()) === 'string',
+      include: (socket) => typeof peers.authenticate(certificateOf(socket), Date.now()) === 'string',
     },
   })
   const serving: Serving = {
@@ -70,6 +74,7 @@ export function createListener(options: ListenerOptions): Listener {
       return connections.size
     },
     listen: (host, port) => listen(server, host, port, options.failed),
+    exchangeCertificate: (tls) => server.setSecureContext({ ...TLS_OPTIONS, ...tls }),
     close: () => drain(connections, limits.drainTimeoutMs, () => close(server)),
   }
 }
@@ -118,8 +123,8 @@ async function serve(serving: Serving, request: IncomingMessage, response: Serve
     refuse(405, 'Malformed', 'POST expected')
     return
   }
-  const fingerprint = fingerprintOf(request.socket)
-  const sender = peers.authenticate(fingerprint, Date.now())
+  const certificate = certificateOf(request.socket)
+  const sender = peers.authenticate(certificate, Date.now())
   const isStranger = typeof sender === 'string'
   const body = await readBody(request, isStranger ? MAX_STRANGER_BODY_BYTES : MAX_BODY_BYTES)
   if (body === 'aborted') return
@@ -130,21 +135,22 @@ async function serve(serving: Serving, request: IncomingMessage, response: Serve
   }
   connections.received(request.socket)
   // Asked again, because a peer may have been disabled while it sent.
-  const answer = await serving.handle(peers.authenticate(fingerprint, Date.now()), body)
+  const context = { ...FIRST_HAND, isForwarded: request.headers[FORWARDED_HEADER] !== undefined }
+  const answer = await serving.handle(peers.authenticate(certificate, Date.now()), body, context)
   if (isStranger || connections.isDraining) response.shouldKeepAlive = false
   sendAnswer(response, answer, reused ? serving.reusedHint : serving.firstHint)
 }
 
-const fingerprints = new WeakMap<Socket, string>()
+const certificates = new WeakMap<Socket, ClientCertificate>()
 
-/** SHA-256 of the client certificate, lower-case hex; empty without one. Read once per connection. */
-function fingerprintOf(socket: Socket): string {
-  const known = fingerprints.get(socket)
+/** The client certificate of a connection. Its fingerprint is read once; the whole is too large to be kept for each. */
+function certificateOf(socket: Socket): ClientCertificate {
+  const known = certificates.get(socket)
   if (known !== undefined) return known
-  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
-  const fingerprint = certificate?.fingerprint256.replaceAll(':', '').toLowerCase() ?? ''
-  fingerprints.set(socket, fingerprint)
-  return fingerprint
+  const read = () => (socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined)
+  const certificate = { fingerprint: read()?.fingerprint256.replaceAll(':', '').toLowerCase() ?? '', read }
+  certificates.set(socket, certificate)
+  return certificate
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { encodeFailure, type FailureCode, HIGHEST_PROTOCOL_VERSION } from '@mortise/backend-interfaces'
+import { dialectOf, encodeFailure, type FailureCode } from '@mortise/backend-interfaces'
 import type { HttpAnswer } from './handle-message.ts'
 
 /** How long, and how much of it, the rest of a request is dropped whose answer is known before its end. */
@@ -29,7 +29,8 @@ export function refuseRequest(
     response.destroy()
     return
   }
-  const body = encodeFailure({ protocolVersion: HIGHEST_PROTOCOL_VERSION }, result, description)
+  const dialect = dialectOf('standard-1.0')
+  const body = encodeFailure({ protocolVersion: dialect.unreadableAnsweredIn }, result, description, dialect)
   const length = String(Buffer.byteLength(body))
   response.writeHead(status, ['Content-Type', 'application/json', 'Content-Length', length, 'Connection', 'close'])
   response.write(body)

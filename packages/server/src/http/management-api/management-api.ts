@@ -31,6 +31,8 @@ export interface ManagementApiOptions {
 export interface ManagementApi {
   /** Port 0 takes a free one. */
   listen(host: string, port: number): Promise<{ host: string; port: number }>
+  /** Shows this certificate from the next handshake on; what is open stays as it is. PEM. */
+  exchangeCertificate(tls: ManagementApiOptions['tls']): void
   /** Answers what is in flight, then closes. */
   close(): Promise<void>
   /** The OpenAPI document, made from the schemas that requests and answers are checked with. */
@@ -56,6 +58,7 @@ export function createManagementApi(options: ManagementApiOptions): ManagementAp
       const address = app.server.address() as AddressInfo
       return { host: address.address, port: address.port }
     },
+    exchangeCertificate: (tls) => app.server.setSecureContext({ ...TLS_OPTIONS, ...tls }),
     close: () => drain(connections, limits.drainTimeoutMs, () => app.close()),
     describe: async () => {
       await app.ready()

@@ -78,6 +78,42 @@ function listRoutes(administration: Administration): FastifyPluginCallbackZod {
       async () => ({ peers: await administration.listPeers() }),
     )
     app.get(
+      '/certificates',
+      {
+        schema: {
+          operationId: 'listCertificates',
+          summary: 'Certificates of the server, of its CA and of peers',
+          querystring: schema.noQuery,
+          response: { 200: schema.certificateList, ...schema.problems },
+        },
+      },
+      async () => ({ certificates: await administration.listCertificates() }),
+    )
+    app.get(
+      '/agreements',
+      {
+        schema: {
+          operationId: 'listAgreements',
+          summary: 'Which network servers may learn the home of which devices',
+          querystring: schema.noQuery,
+          response: { 200: schema.agreementList, ...schema.problems },
+        },
+      },
+      async () => ({ agreements: await administration.listAgreements() }),
+    )
+    app.get(
+      '/routes',
+      {
+        schema: {
+          operationId: 'listRoutes',
+          summary: 'Join servers to which requests of other JoinEUIs go',
+          querystring: schema.noQuery,
+          response: { 200: schema.routeList, ...schema.problems },
+        },
+      },
+      async () => ({ routes: await administration.listRoutes() }),
+    )
+    app.get(
       '/keks',
       {
         schema: {

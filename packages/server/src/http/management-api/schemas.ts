@@ -1,7 +1,9 @@
+import { DIALECT_NAMES } from '@mortise/backend-interfaces'
 import { KEK_SIZES } from '@mortise/hsm'
 import { MAC_VERSIONS } from '@mortise/lorawan'
 import { z } from 'zod'
 import {
+  CERTIFICATE_STATES,
   HSM_STATES,
   LISTED_ORDER_STATES,
   MAX_API_KEY_NAME_LENGTH,
@@ -44,7 +46,7 @@ export const submittedOrder = z.strictObject({
     .array(z.string().max(MAX_CERTIFICATE_LENGTH))
     .max(MAX_CERTIFICATES)
     .optional()
-    .describe('PEM, one for every certificate that a peer.add names.'),
+    .describe('PEM, one for every certificate that a change names, of peers, CAs and routes.'),
 })
 
 export const newApiKey = z.strictObject({ name: z.string().min(1).max(MAX_API_KEY_NAME_LENGTH) })
@@ -107,14 +109,52 @@ const deviceView = z.object({
   sessions: z.array(sessionView),
 })
 
+const protocol = z.enum(['1.0', '1.1'])
+const certificateView = z.object({ fingerprint: sha256, subject: z.string(), notBefore: time, notAfter: time })
+
 const peerView = z.object({
   peerId: id,
   kind: peerKind,
   id: z.string().describe('NetID of a network server, AS-ID of an application server.'),
   nsId: eui64.optional(),
-  protocol: z.enum(['1.0', '1.1']),
+  protocol,
+  dialect: z.enum(DIALECT_NAMES).optional().describe('Of a network server: how it is talked to.'),
+  asyncUrl: z.string().optional().describe('Where its answers are posted to.'),
+  kekOnly: z.boolean().optional().describe('Of a network server: its keys leave under a KEK only.'),
   state: z.enum(['active', 'disabled']),
-  certificate: z.object({ fingerprint: sha256, subject: z.string(), notBefore: time, notAfter: time }),
+  certificates: z.array(certificateView.extend({ addedAt: time })).describe('Each of them opens the door.'),
+  authority: certificateView
+    .extend({ name: z.string() })
+    .optional()
+    .describe('A CA: what it issues to this name opens the door as well.'),
+  createdAt: time,
+})
+
+const installedCertificateView = certificateView.extend({
+  kind: z.enum(['server', 'ca', 'ns', 'as', 'route']),
+  id: z.string(),
+  names: z.array(z.string()),
+  isAuthority: z.boolean(),
+  state: z.enum(CERTIFICATE_STATES),
+})
+
+const agreementView = z.object({
+  peerId: id,
+  netId: netId.describe('The network server that may learn the home of these devices.'),
+  devEui: eui64.optional().describe('One device.'),
+  joinEui: eui64.optional().describe('All devices whose JoinEUI begins with the first bits of this one.'),
+  bits: count.optional(),
+  addedAt: time,
+})
+
+const routeView = z.object({
+  routeId: id,
+  joinEui: eui64,
+  bits: count.describe('How many bits of joinEui decide.'),
+  url: z.string(),
+  protocol,
+  certificate: certificateView.describe('What is shown there.'),
+  authority: certificateView.describe('What the other join server is checked against.'),
   createdAt: time,
 })
 
@@ -158,6 +198,9 @@ export const adoptedReport = z.object({ orderId: count, state: z.literal('adopte
 export const waitingReport = z.object({ orderId: count, state: z.literal('waiting') })
 export const orderList = z.object({ orders: z.array(orderView) })
 export const peerList = z.object({ peers: z.array(peerView) })
+export const certificateList = z.object({ certificates: z.array(installedCertificateView) })
+export const agreementList = z.object({ agreements: z.array(agreementView) })
+export const routeList = z.object({ routes: z.array(routeView) })
 export const kekList = z.object({ keks: z.array(kekView) })
 export const devicePage = z.object({ devices: z.array(deviceView), next: id.optional() })
 export const deviceList = z.object({ devices: z.array(deviceView) })

@@ -26,15 +26,65 @@ CREATE TABLE peer (
   peer_id BLOB NOT NULL UNIQUE CHECK (length(peer_id) = 16),
   kind TEXT NOT NULL CHECK (kind IN ('ns', 'as')),
   name TEXT NOT NULL,
-  ns_id TEXT,
+  ns_id BLOB CHECK (length(ns_id) = 8),
   protocol TEXT NOT NULL CHECK (protocol IN ('1.0', '1.1')),
+  dialect TEXT NOT NULL,
+  async_url TEXT,
+  kek_only INTEGER NOT NULL CHECK (kek_only IN (0, 1)),
   disabled INTEGER NOT NULL CHECK (disabled IN (0, 1)),
-  certificate_fingerprint BLOB NOT NULL UNIQUE CHECK (length(certificate_fingerprint) = 32),
-  certificate_subject TEXT NOT NULL,
-  certificate_not_before INTEGER NOT NULL,
-  certificate_not_after INTEGER NOT NULL,
+  -- The CA that issues the peer's certificates, and the name that they carry: all three, or none.
+  authority_fingerprint BLOB CHECK (length(authority_fingerprint) = 32),
+  authority_name TEXT,
+  authority_pem TEXT,
   created_at INTEGER NOT NULL,
-  UNIQUE (kind, name)
+  UNIQUE (kind, name),
+  UNIQUE (authority_fingerprint, authority_name),
+  CHECK ((authority_fingerprint IS NULL) = (authority_name IS NULL)),
+  CHECK ((authority_fingerprint IS NULL) = (authority_pem IS NULL))
+) STRICT;
+
+-- A certificate means one peer, or the listener could not tell who calls.
+CREATE TABLE peer_certificate (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 32),
+  peer INTEGER NOT NULL REFERENCES peer (id) ON DELETE CASCADE,
+  subject TEXT NOT NULL,
+  not_before INTEGER NOT NULL,
+  not_after INTEGER NOT NULL,
+  added_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX peer_certificate_by_peer ON peer_certificate (peer);
+
+-- Of one device, or of all whose JoinEUI begins with the first bits of join_eui.
+CREATE TABLE agreement (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  peer INTEGER NOT NULL REFERENCES peer (id) ON DELETE CASCADE,
+  dev_eui BLOB CHECK (length(dev_eui) = 8),
+  join_eui BLOB CHECK (length(join_eui) = 8),
+  bits INTEGER CHECK (bits BETWEEN 0 AND 64),
+  added_at INTEGER NOT NULL,
+  UNIQUE (peer, dev_eui),
+  UNIQUE (peer, join_eui, bits),
+  CHECK ((dev_eui IS NULL) = (join_eui IS NOT NULL)),
+  CHECK ((join_eui IS NULL) = (bits IS NULL))
+) STRICT;
+
+-- Where join-requests of other JoinEUIs go. The private key of the certificate lies in a file of its own.
+CREATE TABLE route (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  route_id BLOB NOT NULL UNIQUE CHECK (length(route_id) = 16),
+  join_eui BLOB NOT NULL CHECK (length(join_eui) = 8),
+  bits INTEGER NOT NULL CHECK (bits BETWEEN 0 AND 64),
+  url TEXT NOT NULL,
+  protocol TEXT NOT NULL CHECK (protocol IN ('1.0', '1.1')),
+  certificate_pem TEXT NOT NULL,
+  authority_pem TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  UNIQUE (join_eui, bits)
 ) STRICT;
 
 CREATE TABLE kek (
@@ -127,6 +177,14 @@ CREATE TABLE stored_order (
 ) STRICT;
 
 CREATE INDEX stored_order_by_state ON stored_order (state, id);
+
+-- Requests of peers that are answered asynchronously, from their acknowledgement until their answer has been posted.
+CREATE TABLE deferred_request (
+  id INTEGER PRIMARY KEY,
+  peer_id BLOB NOT NULL CHECK (length(peer_id) = 16),
+  received_at INTEGER NOT NULL,
+  body BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE api_key (
   api_key_id TEXT PRIMARY KEY,

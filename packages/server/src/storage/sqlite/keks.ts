@@ -1,4 +1,5 @@
-import { type Kek, PEER_KINDS, type PeerKind, StorageError } from '../ports.ts'
+import { PEER_KINDS, type PeerKind } from '../directory-ports.ts'
+import { type Kek, StorageError } from '../ports.ts'
 import type { Connection, Statement } from './connection.ts'
 import { DEFAULT_ORGANISATION } from './organisation.ts'
 import { blob, integer, oneOf, type Row, text } from './row.ts'

@@ -4,14 +4,17 @@ import type {
   AdministrationReader,
   AdministrationWriter,
   AdoptedChange,
+  DeferredRequests,
   JoinReader,
   JoinWriter,
   Storage,
   StorageError,
 } from '../ports.ts'
+import { AgreementTable } from './agreements.ts'
 import { ApiKeyTable } from './api-keys.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Connection } from './connection.ts'
+import { DeferredRequestTable } from './deferred-requests.ts'
 import { DurableWrites } from './durable-writes.ts'
 import { DeviceReader, DeviceWriter } from './devices.ts'
 import { WalEraser } from './erase-wal.ts'
@@ -22,12 +25,15 @@ import { MetaTable } from './meta.ts'
 import { OrderTable } from './orders.ts'
 import { PeerTable } from './peers.ts'
 import { keyedReceipt, ReceiptTable } from './receipts.ts'
+import { RouteTable } from './routes.ts'
 import { rewriteFirstPage } from './settings.ts'
 import { WriteGuard } from './write-guard.ts'
 
 interface Tables {
   readonly meta: MetaTable
   readonly peers: PeerTable
+  readonly agreements: AgreementTable
+  readonly routes: RouteTable
   readonly keks: KekTable
   readonly devices: DeviceReader
   readonly deviceWriter: DeviceWriter
@@ -35,6 +41,7 @@ interface Tables {
   readonly receipts: ReceiptTable
   readonly orders: OrderTable
   readonly apiKeys: ApiKeyTable
+  readonly deferred: DeferredRequestTable
 }
 
 export interface StorageOptions {
@@ -90,6 +97,7 @@ export function sqliteStorage(connection: Connection, path: string, options: Sto
     },
     joins: { ...joinReader(tables), commit: (items) => commits.commit(items) } satisfies JoinReader & JoinWriter,
     administration: { ...administrationReader(tables), ...administrationWriter(write, tables, walEraser) },
+    deferred: deferredRequests(write, tables),
     [Symbol.dispose]() {
       checking?.[Symbol.dispose]()
       commits.flush()
@@ -107,6 +115,8 @@ function makeTables(connection: Connection): Tables {
   return {
     meta: new MetaTable(connection),
     peers: new PeerTable(connection),
+    agreements: new AgreementTable(connection),
+    routes: new RouteTable(connection),
     keks: new KekTable(connection),
     devices: new DeviceReader(connection),
     deviceWriter: new DeviceWriter(connection),
@@ -114,6 +124,7 @@ function makeTables(connection: Connection): Tables {
     receipts: new ReceiptTable(connection),
     orders: new OrderTable(connection),
     apiKeys: new ApiKeyTable(connection),
+    deferred: new DeferredRequestTable(connection),
   }
 }
 
@@ -132,10 +143,12 @@ function writeItems({ joins, receipts }: Tables, items: readonly PreparedItem[])
 }
 
 function administrationReader(tables: Tables): AdministrationReader {
-  const { meta, peers, keks, devices, joins, orders, apiKeys } = tables
+  const { meta, peers, agreements, routes, keks, devices, joins, orders, apiKeys } = tables
   return {
     organisationId: () => meta.organisationId(),
     listPeers: () => peers.list(),
+    listAgreements: () => agreements.list(),
+    listRoutes: () => routes.list(),
     listKeks: () => keks.list(),
     findKek: (kekId) => keks.find(kekId),
     listDevices: (page) => devices.list(page),
@@ -193,7 +206,18 @@ function administrationWriter(write: Write, tables: Tables, walEraser: WalEraser
   }
 }
 
-function applyChange({ deviceWriter, keks, peers }: Tables, change: AdoptedChange): void {
+function deferredRequests(write: Write, { deferred }: Tables): DeferredRequests {
+  return {
+    add: (request) => write(() => deferred.add(request)),
+    remove: (requestId) =>
+      write(() => {
+        deferred.remove(requestId)
+      }),
+    list: () => deferred.list(),
+  }
+}
+
+function applyChange({ deviceWriter, keks, peers, agreements, routes }: Tables, change: AdoptedChange): void {
   switch (change.kind) {
     case 'device-added':
       deviceWriter.add(change)
@@ -213,11 +237,32 @@ function applyChange({ deviceWriter, keks, peers }: Tables, change: AdoptedChang
     case 'peer-added':
       peers.add(change.peer)
       return
+    case 'peer-changed':
+      peers.change(change.peerId, change.settings)
+      return
     case 'peer-disabled':
       peers.disable(change.peerId)
       return
     case 'peer-removed':
       peers.remove(change.peerId)
+      return
+    case 'peer-certificate-added':
+      peers.addCertificate(change.peerId, change.certificate)
+      return
+    case 'peer-certificate-removed':
+      peers.removeCertificate(change.peerId, change.fingerprint)
+      return
+    case 'agreement-added':
+      agreements.add(change.peerId, change.scope, change.addedAt)
+      return
+    case 'agreement-removed':
+      agreements.remove(change.peerId, change.scope)
+      return
+    case 'route-added':
+      routes.add(change.route)
+      return
+    case 'route-removed':
+      routes.remove(change.routeId)
       return
   }
 }

@@ -1,0 +1,135 @@
+import type { X509Certificate } from 'node:crypto'
+import { type BigIntStats, statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import type { TlsFiles } from '../config/index.ts'
+import { messageOf } from '../message-of.ts'
+import { isNamed } from './certificates-names.ts'
+import { type CertificatePair, readCertificatePair } from './certificates.ts'
+
+export interface WatchedCertificateOptions {
+  readonly log: (line: string) => void
+  /** What clients ask for the server by: a name that the certificate lacks is worth a warning. */
+  readonly names: readonly string[]
+}
+
+/**
+ * Twice this, and a little, is the longest until a changed file is in use. Looked at, and not waited for: what tells of
+ * changes (inotify) knows nothing of network file systems, and loses a link that is turned to another file.
+ */
+const LOOK_MS = 200
+
+/** The certificate of a listener. Follows its files while the server runs. */
+export class WatchedCertificate implements Disposable {
+  readonly #files: TlsFiles
+  readonly #options: WatchedCertificateOptions
+  readonly #apply: ((tls: CertificatePair['tls']) => void)[] = []
+  readonly #timer: NodeJS.Timeout
+  #pair: CertificatePair
+  /** What the files looked like when their content was last taken, or refused. */
+  #decided: string
+  /** What they looked like a moment ago: files that still change are not read. */
+  #seen: string
+  #looking = false
+
+  /** @throws CertificateError, SecretFileError */
+  constructor(files: TlsFiles, options: WatchedCertificateOptions) {
+    this.#files = files
+    this.#options = options
+    // Before they are read, so that no change goes unseen.
+    this.#decided = this.#seen = appearanceNow(files)
+    this.#pair = readCertificatePair(files, Date.now())
+    this.#warn()
+    this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref()
+  }
+
+  get tls(): CertificatePair['tls'] {
+    return this.#pair.tls
+  }
+
+  get certificate(): X509Certificate {
+    return this.#pair.leaf
+  }
+
+  /** Calls `apply` with every pair that takes the place of the one before. */
+  onChange(apply: (tls: CertificatePair['tls']) => void): void {
+    this.#apply.push(apply)
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+
+  /** Never rejects: not being there is one of the ways that a file can look. */
+  async #look(): Promise<void> {
+    // A network file system may take longer to answer.
+    if (this.#looking) return
+    this.#looking = true
+    const seen = await appearanceOf(this.#files)
+    this.#looking = false
+    const isSettled = seen === this.#seen
+    this.#seen = seen
+    if (!isSettled || seen === this.#decided) return
+    this.#decided = seen
+    this.#exchange()
+  }
+
+  #exchange(): void {
+    const { certificate, key } = this.#files
+    try {
+      const pair = readCertificatePair(this.#files, Date.now())
+      if (isSame(pair, this.#pair)) return
+      for (const apply of this.#apply) apply(pair.tls)
+      this.#pair = pair
+    } catch (error) {
+      this.#options.log(
+        `${certificate} or ${key} has changed and is refused, the one before is kept: ${messageOf(error)}`,
+      )
+      return
+    }
+    const { subject, validToDate } = this.#pair.leaf
+    this.#options.log(
+      `${certificate} is in use now: ${subject.replaceAll('\n', ', ')}, until ${validToDate.toISOString()}`,
+    )
+    this.#warn()
+  }
+
+  #warn(): void {
+    const { leaf } = this.#pair
+    const { certificate } = this.#files
+    const missing = this.#options.names.filter((name) => !isNamed(leaf, name))
+    if (leaf.subjectAltName === undefined)
+      this.#options.log(`warning: ${certificate} has no subjectAltName, so that most network servers refuse it`)
+    else if (missing.length > 0)
+      this.#options.log(
+        `warning: ${certificate} does not name ${missing.join(', ')}: whoever asks for the server by that name refuses it`,
+      )
+  }
+}
+
+function isSame(a: CertificatePair, b: CertificatePair): boolean {
+  return a.tls.cert === b.tls.cert && a.tls.key === b.tls.key
+}
+
+function appearanceNow({ certificate, key }: TlsFiles): string {
+  const stats = [certificate, key].map((path) => {
+    try {
+      return statSync(path, { bigint: true })
+    } catch {
+      // What is wrong with it is told when it is read.
+      return undefined
+    }
+  })
+  return stats.map(appearance).join(' ')
+}
+
+async function appearanceOf({ certificate, key }: TlsFiles): Promise<string> {
+  const stats = await Promise.all([certificate, key].map((path) => stat(path, { bigint: true }).catch(() => undefined)))
+  return stats.map(appearance).join(' ')
+}
+
+/** Differs after every change of the content, of the mode, and of what a link leads to. */
+function appearance(stats: BigIntStats | undefined): string {
+  return stats === undefined
+    ? 'out of reach'
+    : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join('.')
+}

@@ -1,0 +1,2 @@
+export { createForward, type Forward, FORWARD_OUTCOMES, FORWARDED_HEADER, type ForwardOutcome } from './forward.ts'
+export { changesRoutes, RouteTable } from './route-table.ts'

@@ -1,0 +1,216 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createClient, type DialectName, dialectOf, unwrapKeyEnvelope } from '@mortise/backend-interfaces'
+import { cryptFrmPayload, decodeDataFrame, type MacVersion, parseDevEui, parseNetId, parseNsId } from '@mortise/lorawan'
+import { createBlockCipher } from '@mortise/lorawan/node-aes'
+import { AnswerListener, type Device, NetworkServer } from '@mortise/simulator'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { issueServerCertificate } from '../packages/cli/src/certificates.ts'
+import { Installation, type ServerProcess } from './support/installation.ts'
+import { addPeer, AS_ID, JOIN_EUI, joinDevice, loadDevice, setKek } from './support/parties.ts'
+
+interface TestNetwork {
+  readonly dialect: DialectName
+  readonly netId: string
+  readonly answers: 'sync' | 'async'
+  readonly kek: 16 | 32 | undefined
+}
+
+/** Network servers of every kind that is known. */
+const NETWORKS: readonly TestNetwork[] = [
+  { dialect: 'standard-1.0', netId: '000013', answers: 'sync', kek: 32 },
+  { dialect: 'standard-1.0', netId: '600001', answers: 'async', kek: undefined },
+  { dialect: 'standard-1.1', netId: '600002', answers: 'sync', kek: undefined },
+  { dialect: 'standard-1.1', netId: '600003', answers: 'async', kek: 32 },
+  { dialect: 'chirpstack-4', netId: '600004', answers: 'sync', kek: 16 },
+  { dialect: 'chirpstack-4', netId: '600005', answers: 'async', kek: undefined },
+  { dialect: 'chirpstack-3', netId: '600006', answers: 'async', kek: 16 },
+  { dialect: 'the-things-stack', netId: '600007', answers: 'sync', kek: 32 },
+  { dialect: 'helium', netId: 'c00053', answers: 'sync', kek: undefined },
+]
+
+const VERSIONS: readonly MacVersion[] = ['1.0.0', '1.0.2', '1.0.3', '1.0.4', '1.1.0']
+const NS_ID = parseNsId('70b3d57ed0000013')
+
+let installation: Installation
+let server: ServerProcess
+let asKek: Buffer
+const nsKeks = new Map<string, Buffer>()
+const inboxes = new Map<string, AnswerListener>()
+const directories = new Map<string, string>()
+
+/** Every device that a test needs, by the test's name and the network: they are added in one order. */
+const devices = new Map<string, Device>()
+
+beforeAll(async () => {
+  installation = await Installation.create()
+  await addPeer(installation, 'as', AS_ID)
+  asKek = await setKek(installation, 'as', AS_ID, 'doors', 32)
+  for (const network of NETWORKS) await letIn(network)
+  const lines = NETWORKS.flatMap(({ netId }) => [
+    ...VERSIONS.map((version) => enrol(`${version} ${netId}`, version, [netId], AS_ID)),
+    enrol(`fallback ${netId}`, '1.1.0', [netId], AS_ID),
+    enrol(`rejoin ${netId}`, '1.1.0', [netId], AS_ID),
+    enrol(`elsewhere ${netId}`, '1.0.4', ['00dead'], AS_ID),
+    enrol(`roaming ${netId}`, '1.0.4', ['000024', netId], AS_ID),
+    enrol(`own 1.0.4 ${netId}`, '1.0.4', [netId], 'network'),
+    enrol(`own 1.1.0 ${netId}`, '1.1.0', [netId], 'network'),
+  ])
+  await installation.mortise('device', 'add', '--file', installation.secret('devices', `${lines.join('\n')}\n`))
+  server = await installation.serve()
+}, 240_000)
+afterAll(async () => {
+  for (const inbox of inboxes.values()) await inbox[Symbol.asyncDispose]()
+  await installation[Symbol.asyncDispose]()
+})
+
+/** The line of a device file. */
+function enrol(name: string, macVersion: MacVersion, networks: readonly string[], as: string): string {
+  const rootKeys = { appKey: randomBytes(16), ...(macVersion === '1.1.0' && { nwkKey: randomBytes(16) }) }
+  const devEui = parseDevEui(randomBytes(8).toString('hex'))
+  devices.set(name, loadDevice(devEui, macVersion, rootKeys))
+  const keys = Object.entries(rootKeys).map(([key, value]) => [key, value.toString('hex')] as const)
+  return JSON.stringify({ devEui, joinEui: JOIN_EUI, macVersion, networks, as, ...Object.fromEntries(keys) })
+}
+
+async function letIn({ dialect, netId, answers, kek }: TestNetwork): Promise<void> {
+  const options = ['--dialect', dialect]
+  if (speaks11(dialect)) options.push('--ns-id', NS_ID, '--protocol', '1.1')
+  if (answers === 'async') {
+    const inbox = await listen(installation)
+    inboxes.set(netId, inbox)
+    options.push('--async-url', inbox.url)
+  }
+  directories.set(netId, await addPeer(installation, 'ns', netId, options))
+  if (kek !== undefined) nsKeks.set(netId, await setKek(installation, 'ns', netId, 'network', kek))
+}
+
+function speaks11(dialect: DialectName): boolean {
+  return dialectOf(dialect).protocolVersions.includes('1.1')
+}
+
+function deviceOf(name: string): Device {
+  const device = devices.get(name)
+  if (device === undefined) throw new Error(name)
+  return device
+}
+
+describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek bytes', ({ dialect, netId }) => {
+  function connect(): NetworkServer {
+    const protocolVersion = speaks11(dialect) ? '1.1' : '1.0'
+    const read = (name: string) => readFileSync(join(directories.get(netId) ?? '', name))
+    const tls = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
+    const nsKek = nsKeks.get(netId)
+    return new NetworkServer({
+      netId: parseNetId(netId),
+      protocolVersion,
+      nsId: protocolVersion === '1.1' ? NS_ID : undefined,
+      connect: (onExchange) =>
+        createClient({
+          ...{ url: server.biUrl, ...tls, timeoutMs: 10_000 },
+          ...{ style: dialectOf(dialect).asks, onExchange, inbox: inboxes.get(netId) },
+        }),
+      keks: new Map(nsKek && [['network', nsKek]]),
+    })
+  }
+
+  test.each(VERSIONS)(
+    'activates a device of LoRaWAN %s whose payloads its owner alone can read',
+    async (macVersion) => {
+      const device = deviceOf(`${macVersion} ${netId}`)
+      await using operator = connect()
+      for (let join = 0; join < 2; join++) {
+        const { appSKey, sessionKeyId } = await joinDevice(operator, device)
+        expect(sessionKeyId).toBeDefined()
+        expect(appSKey?.kekLabel).toBe('doors')
+        const uplink = await device.uplink({ fPort: 7, payload: Buffer.from('door open') })
+        operator.receiveUplink(uplink)
+        expect(decrypt(uplink, unwrapKeyEnvelope(appSKey!, asKek))).toBe('door open')
+      }
+    },
+  )
+
+  test('activates a 1.1 device as one of 1.0 when it speaks no 1.1 itself', async () => {
+    const device = deviceOf(`fallback ${netId}`)
+    await using operator = connect()
+    const { phyPayload } = await operator.activate(await device.joinRequest(), { macVersion: '1.0.3', optNeg: false })
+    await device.handleJoinAccept(phyPayload)
+    operator.receiveUplink(await device.uplink({ fPort: 7, payload: Buffer.from('door open') }))
+  })
+
+  test('answers rejoins of types 0, 1 and 2, a repeated one of type 1 not', async () => {
+    const device = deviceOf(`rejoin ${netId}`)
+    await using operator = connect()
+    await joinDevice(operator, device)
+    operator.receiveUplink(await device.uplink({ fPort: 7, payload: Buffer.from('door open') }))
+    let used: Uint8Array | undefined
+    for (const rejoinType of [0, 1, 2, 1, 0] as const) {
+      const request = await device.rejoinRequest(rejoinType)
+      const { phyPayload, appSKey } = await operator.rejoin(request)
+      await device.handleJoinAccept(phyPayload)
+      const uplink = await device.uplink({ fPort: 7, payload: Buffer.from(`rejoined ${rejoinType}`) })
+      operator.receiveUplink(uplink)
+      expect(decrypt(uplink, unwrapKeyEnvelope(appSKey!, asKek))).toBe(`rejoined ${rejoinType}`)
+      if (rejoinType === 1) used = request
+    }
+    await expect(operator.rejoin(used!)).rejects.toMatchObject({ code: 'join_refused' })
+  })
+
+  test('can read the payloads of a device whose owner says so, and of no other', async () => {
+    await using operator = connect()
+    for (const macVersion of ['1.0.4', '1.1.0'] as const) {
+      const device = deviceOf(`own ${macVersion} ${netId}`)
+      const nsKek = nsKeks.get(netId)
+      const { appSKey, sessionKeyId } = await joinDevice(operator, device)
+      const { ownAppSKey, sessionKeyIdBesideOwnAppSKey } = dialectOf(dialect)
+      const wrapped = nsKek !== undefined && ownAppSKey === 'wrapped'
+      expect(appSKey?.kekLabel).toBe(wrapped ? 'network' : undefined)
+      expect(sessionKeyId !== undefined).toBe(sessionKeyIdBesideOwnAppSKey)
+      const key = wrapped ? unwrapKeyEnvelope(appSKey!, nsKek!) : appSKey!.aesKey
+      expect(decrypt(await device.uplink({ fPort: 7, payload: Buffer.from('door open') }), key)).toBe('door open')
+    }
+  })
+
+  test('is refused with a code that it can read, and told why', async () => {
+    await using operator = connect()
+    await expect(joinDevice(operator, deviceOf(`elsewhere ${netId}`))).rejects.toMatchObject({
+      code: 'join_refused',
+      resultCode: 'NoRoamingAgreement',
+    })
+    const frame = await deviceOf(`1.0.4 ${netId}`).joinRequest()
+    await operator.activate(frame, { macVersion: '1.0.4' })
+    await expect(operator.activate(frame, { macVersion: '1.0.4' })).rejects.toMatchObject({
+      resultCode: speaks11(dialect) ? 'FrameReplayed' : 'JoinReqFailed',
+    })
+  })
+
+  test('learns the home of a device only under a roaming agreement, and nothing of which devices there are', async () => {
+    const { joinEui, devEui } = deviceOf(`roaming ${netId}`).identity
+    await using operator = connect()
+    const strange = parseDevEui(randomBytes(8).toString('hex'))
+    await expect(operator.homeNs(joinEui, devEui)).rejects.toMatchObject({ resultCode: 'NoRoamingAgreement' })
+    await expect(operator.homeNs(joinEui, strange)).rejects.toMatchObject({ resultCode: 'NoRoamingAgreement' })
+    await installation.mortise('peer', 'agreement', 'add', '--ns', netId, '--join-eui', `${joinEui}/64`)
+    expect((await operator.homeNs(joinEui, devEui)).hNetId).toBe('000024')
+    await expect(operator.homeNs(joinEui, strange)).rejects.toMatchObject({ resultCode: 'UnknownDevEUI' })
+    await installation.mortise('peer', 'agreement', 'remove', '--ns', netId, '--join-eui', `${joinEui}/64`)
+    await expect(operator.homeNs(joinEui, devEui)).rejects.toMatchObject({ resultCode: 'NoRoamingAgreement' })
+  })
+})
+
+/** Where a network server takes its answers, with a certificate of the installation's CA. */
+async function listen({ data }: Installation): Promise<AnswerListener> {
+  const ca = readFileSync(join(data, 'ca.pem'), 'utf8')
+  const privateKey = readFileSync(join(data, 'operator', 'ca-key.pem'), 'utf8')
+  const issued = await issueServerCertificate({ certificate: ca, privateKey }, ['127.0.0.1'])
+  return await AnswerListener.listen({
+    ...{ host: '127.0.0.1', port: 0, ca },
+    ...{ cert: issued.certificate, key: issued.privateKey },
+  })
+}
+
+function decrypt(uplink: Uint8Array, appSKey: Uint8Array): string {
+  const { devAddr, fCnt, frmPayload } = decodeDataFrame(uplink)
+  return Buffer.from(cryptFrmPayload(createBlockCipher(appSKey), 'up', devAddr, fCnt, frmPayload)).toString()
+}
