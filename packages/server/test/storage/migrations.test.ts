@@ -23,6 +23,7 @@ test('an empty file gets the whole schema, every table of it STRICT', () => {
   expect(tables(connection)).toEqual([
     'agreement',
     'api_key',
+    'deferred_request',
     'device',
     'kek',
     'key_set',

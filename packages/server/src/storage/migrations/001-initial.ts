@@ -181,6 +181,7 @@ CREATE INDEX stored_order_by_state ON stored_order (state, id);
 -- Requests of peers that are answered asynchronously, from their acknowledgement until their answer has been posted.
 CREATE TABLE deferred_request (
   id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
   peer_id BLOB NOT NULL CHECK (length(peer_id) = 16),
   received_at INTEGER NOT NULL,
   body BLOB NOT NULL

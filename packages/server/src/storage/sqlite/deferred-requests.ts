@@ -1,5 +1,6 @@
 import type { DeferredRequest } from '../ports.ts'
 import type { Connection, Statement } from './connection.ts'
+import { DEFAULT_ORGANISATION } from './organisation.ts'
 import { blob, integer } from './row.ts'
 
 /** Requests that were taken and are answered by a message of their own. */
@@ -10,7 +11,7 @@ export class DeferredRequestTable {
 
   constructor(connection: Connection) {
     this.#insert = connection.prepare(
-      'INSERT INTO deferred_request (peer_id, received_at, body) VALUES (?, ?, ?) RETURNING id',
+      'INSERT INTO deferred_request (organisation, peer_id, received_at, body) VALUES (?, ?, ?, ?) RETURNING id',
     )
     this.#remove = connection.prepare('DELETE FROM deferred_request WHERE id = ?')
     this.#list = connection.prepare('SELECT id, peer_id, received_at, body FROM deferred_request ORDER BY id')
@@ -18,7 +19,7 @@ export class DeferredRequestTable {
 
   /** Its number. */
   add({ peerId, receivedAt, body }: Omit<DeferredRequest, 'requestId'>): number {
-    const row = this.#insert.get(peerId, receivedAt, body)
+    const row = this.#insert.get(DEFAULT_ORGANISATION, peerId, receivedAt, body)
     return row === undefined ? 0 : integer(row, 'id')
   }
 
