@@ -9,5 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // The tests wait for processes that they start more than they compute: as many at once as a small machine has cores.
+    maxWorkers: 2,
   },
 })

@@ -167,7 +167,7 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
       const wrapped = nsKek !== undefined && ownAppSKey === 'wrapped'
       expect(appSKey?.kekLabel).toBe(wrapped ? 'network' : undefined)
       expect(sessionKeyId !== undefined).toBe(sessionKeyIdBesideOwnAppSKey)
-      const key = wrapped ? unwrapKeyEnvelope(appSKey!, nsKek!) : appSKey!.aesKey
+      const key = wrapped ? unwrapKeyEnvelope(appSKey!, nsKek) : appSKey!.aesKey
       expect(decrypt(await device.uplink({ fPort: 7, payload: Buffer.from('door open') }), key)).toBe('door open')
     }
   })

@@ -37,8 +37,7 @@ export function connectHsm({ hsm, log }: ServeOptions, directory: DataDirectory,
       if (!closing) log(`HSM: ${state}`)
       if (state === 'ready') recordEpoch(client, storage).catch(epochFailed)
       // A store that was rolled back waits for an order that accepts it, which may lie there already.
-      if (state === 'ready' || state === 'rolled-back')
-        for (const callback of ready) callback().catch(failed)
+      if (state === 'ready' || state === 'rolled-back') for (const callback of ready) callback().catch(failed)
     },
   })
   return {

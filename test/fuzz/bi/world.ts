@@ -59,7 +59,7 @@ export interface SeedDevices {
 
 export const EXCLUSIVE_DEVICES = 128
 const SHARED_DEVICES = 8
-const HEAP_MB = 96
+const HEAP_MB = 160
 const KEK_SIZES = { wrapped: 16, named: 32, second: 24, other: 16 } as const
 
 const NS_KEK = kekOf('wrapped', 'ns-kek-1')

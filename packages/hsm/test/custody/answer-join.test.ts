@@ -174,11 +174,19 @@ describe.each(BACKENDS)('joins inside the trust boundary, %s', (backend) => {
       const forged = { ...command, phyPayload: flipBit(genuine, bit) }
       count.derived = 0
       expect(codeOf(() => join(forged))).toBe('mic_mismatch')
-      expect(codeOf(() => verifyJoinRequest(bench.custody, forged))).toBe('mic_mismatch')
+      expect(
+        codeOf(() => {
+          verifyJoinRequest(bench.custody, forged)
+        }),
+      ).toBe('mic_mismatch')
       // JSIntKey itself, each time.
       expect(count.derived).toBe(2)
     }
-    expect(codeOf(() => verifyJoinRequest(bench.custody, command))).toBe('accepted')
+    expect(
+      codeOf(() => {
+        verifyJoinRequest(bench.custody, command)
+      }),
+    ).toBe('accepted')
   })
 
   test('makes session records from which the AppSKey is wrapped again for another application server', async () => {
