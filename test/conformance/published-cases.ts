@@ -49,6 +49,8 @@ export type PublishedRequest = Readonly<Record<string, unknown>> & {
 
 export interface PublishedCase {
   readonly id: string
+  /** `http`: a join server is asked. */
+  readonly level: string
   readonly device: PublishedDevice | null
   readonly request: PublishedRequest | string | null
   readonly expected: PublishedAnswer
@@ -86,6 +88,15 @@ export function verifiedJoinReqCases(): PublishedCase[] {
 /** Every AppSKeyReq case, also one that is no JSON. */
 export function appSKeyReqCases(): PublishedCase[] {
   return publishedCases().filter(({ request }) => messageType(request) === 'AppSKeyReq')
+}
+
+/** Here it is a whole answer: what the specification demands where the other implementation says something else. */
+export type RejoinReqCase = Omit<PublishedCase, 'specExpected'> & { readonly specExpected: PublishedAnswer }
+
+/** The RejoinReq cases of join servers. */
+export function rejoinReqCases(): RejoinReqCase[] {
+  const { cases } = readPublished('conformance-cases.json') as { cases: readonly RejoinReqCase[] }
+  return cases.filter(({ request, level }) => level === 'http' && messageType(request) === 'RejoinReq')
 }
 
 function publishedCases(): readonly PublishedCase[] {

@@ -267,7 +267,9 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   },
 
   'import: read private exponent': ({ attacker, keys }) => {
-    assert.equal(attacker.session.attribute(keys.import, PRIVATE_EXPONENT).length, 384)
+    // Nearly as long as the modulus, without leading zeros.
+    const { length } = attacker.session.attribute(keys.import, PRIVATE_EXPONENT)
+    assert.ok(length > 370 && length <= 384)
   },
   'import: set decrypt': ({ attacker, keys }) => {
     attacker.set(keys.import, CHANGES.decrypt)

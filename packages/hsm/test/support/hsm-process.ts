@@ -81,11 +81,21 @@ export class HsmProcess implements AsyncDisposable {
     return client
   }
 
-  /** A connection with free choice of every byte. */
+  /** A connection with free choice of every byte; welcomed, unless it says nothing. */
   async rawConnection(knownEpoch: number | 'no hello' = 0): Promise<RawConnection> {
+    let raw = await this.#openRaw()
+    if (knownEpoch === 'no hello') return raw
+    // While no worker is ready, a connection is closed again.
+    await until(async () => {
+      if (raw.closed) raw = await this.#openRaw()
+      return (await raw.ask(FRAME.hello, encodeHello({ knownEpoch }))).type === FRAME.welcome
+    })
+    return raw
+  }
+
+  async #openRaw(): Promise<RawConnection> {
     const raw = await RawConnection.open(this.serverSocket)
     this.#closables.push(raw)
-    if (knownEpoch !== 'no hello') await raw.ask(FRAME.hello, encodeHello({ knownEpoch }))
     return raw
   }
 
