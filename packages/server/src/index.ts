@@ -6,7 +6,8 @@ export {
   routeKeyFile,
 } from './config/index.ts'
 export type { HsmChoice, ListenAddress, ServeOptions, TlsFiles } from './config/index.ts'
-export { type RunningServer, startServer } from './main.ts'
+export type { RunningServer } from './main.ts'
+export { startServer } from './start-server.ts'
 export { openLocalAdministration } from './open-local-administration.ts'
 export { CertificateError, type CertificateErrorCode, readCertificateFile } from './http/certificates.ts'
 export { certificateNames } from './http/certificates-names.ts'
