@@ -11,7 +11,9 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { acquireDirectoryLock } from '../packages/server/src/lock/index.ts'
 import { BACKENDS, Installation } from './support/installation.ts'
 import { addPeer, AS_ID, enrolDevice, joinDevice, NET_ID, networkServer, setKek } from './support/parties.ts'
 
@@ -39,6 +41,16 @@ describe('serve does not start', () => {
     const server = await installation.serve()
     expect(await failsToServe(installation)).toMatch(/running|locked/)
     expect(server.ended).toBe(false)
+  })
+
+  test('while a command has the directory for long; when it has it for a moment, it waits', async () => {
+    await using installation = await Installation.create()
+    const held = acquireDirectoryLock(installation.data)
+    expect(await failsToServe(installation)).toMatch(/running|locked/)
+    const starting = installation.serve()
+    await delay(2000)
+    held[Symbol.dispose]()
+    expect((await starting).ended).toBe(false)
   })
 
   test('on a database that is no database, on a damaged one, and from a newer version', async () => {

@@ -32,6 +32,9 @@ import { openDatabase, type Storage } from './storage/index.ts'
 /** Where network servers of the known kinds post to, whatever their operators configure. */
 const DIALECT_PATHS = DIALECT_NAMES.flatMap((name) => dialectOf(name).paths)
 
+/** A command that finds no server has the directory for a moment; another server has it for good. */
+const LOCK_WAIT_MS = 3000
+
 export interface RunningServer {
   readonly biAddress: { readonly host: string; readonly port: number }
   readonly apiAddress: { readonly host: string; readonly port: number }
@@ -98,7 +101,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
 /** Everything behind the listeners. What has an end is put on `cleanup`, in the order of its making. */
 function startServices(options: ServeOptions, directory: DataDirectory, cleanup: AsyncDisposableStack): Services {
   const { log } = options
-  cleanup.use(acquireDirectoryLock(directory.root))
+  cleanup.use(acquireDirectoryLock(directory.root, LOCK_WAIT_MS))
   const certificates = openCertificates(options, directory, cleanup)
   const ownCertificates = shownCertificates(certificates, directory.caCertificate)
   const storage = cleanup.use(openDatabase(directory.database, { log, checkInBackground: true }))

@@ -11,12 +11,13 @@ const LOCK_FILE = 'lock'
 /**
  * Takes the lock of a data directory: an SQLite file `lock` in it that is held by an exclusive transaction. The kernel
  * frees it with the process, also by `kill -9`; unlike a pid file it cannot be stale. Like every POSIX record lock it
- * is lost when this process opens and closes the file by any other way than SQLite.
+ * is lost when this process opens and closes the file by any other way than SQLite. `waitMs`: how long this thread stands
+ * still until somebody else has freed it.
  * @throws StorageError database_locked when another process, or this one, holds it; database_missing, disk_failed…
  */
-export function acquireDirectoryLock(directory: string): DirectoryLock {
+export function acquireDirectoryLock(directory: string, waitMs = 0): DirectoryLock {
   const path = join(directory, LOCK_FILE)
-  const database = openLockFile(path)
+  const database = openLockFile(path, waitMs)
   try {
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
@@ -30,10 +31,10 @@ export function acquireDirectoryLock(directory: string): DirectoryLock {
   }
 }
 
-function openLockFile(path: string): DatabaseSync {
+function openLockFile(path: string, waitMs: number): DatabaseSync {
   try {
     createLockFile(path)
-    return new DatabaseSync(path, { timeout: 0 })
+    return new DatabaseSync(path, { timeout: waitMs })
   } catch (error) {
     throw toStorageError(error)
   }

@@ -1,5 +1,6 @@
 import { copyFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { acquireDirectoryLock } from '../../src/lock/index.ts'
 import { startChild } from './children/start.ts'
@@ -15,6 +16,17 @@ test('another process cannot take a held lock, and can once it is freed', async 
   lock[Symbol.dispose]()
   await using taken = startChild('hold-lock', directory.path)
   expect(await taken.nextLine()).toBe('locked')
+})
+
+test('who waits for a held lock gets it when it is freed in time, and is refused when it is not', async () => {
+  using directory = temporaryDirectory()
+  const lock = acquireDirectoryLock(directory.path)
+  await using refused = startChild('hold-lock', directory.path, '500')
+  expect(await refused.nextLine()).toBe('database_locked')
+  await using waiting = startChild('hold-lock', directory.path, '30000')
+  await delay(1000)
+  lock[Symbol.dispose]()
+  expect(await waiting.nextLine()).toBe('locked')
 })
 
 test('kill -9 of its holder frees the lock', async () => {

@@ -1,9 +1,12 @@
 import { writeSync } from 'node:fs'
 import { acquireDirectoryLock } from '../../../src/lock/index.ts'
 
-/** Takes the lock of the directory that is its argument, says `locked` (or the code of the failure), and stays. */
+/**
+ * Takes the lock of the directory that is its first argument, waiting for as many milliseconds as the second says; says
+ * `locked` (or the code of the failure), and stays.
+ */
 try {
-  const lock = acquireDirectoryLock(process.argv[2] ?? '')
+  const lock = acquireDirectoryLock(process.argv[2] ?? '', Number(process.argv[3] ?? 0))
   // A lock that nothing refers to is freed when the garbage is collected.
   process.once('exit', () => {
     lock[Symbol.dispose]()
