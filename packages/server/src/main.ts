@@ -213,7 +213,8 @@ function deferAnswers(
     }),
   )
   hsm.onReady(() => {
-    deferred.resume()
+    // A store that was rolled back refuses every join, and these would be refused for good.
+    if (hsm.client.state === 'ready') deferred.resume()
     return Promise.resolve()
   })
   return deferred

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NetworkServer } from '../../identity/index.ts'
+import { messageOf } from '../../message-of.ts'
 import type { DeferredRequest, DeferredRequests } from '../../storage/index.ts'
 import type { MessageHandler } from './handle-message.ts'
 
@@ -14,6 +15,9 @@ const MAX_AT_ONCE = 64
 
 /** Requests that are taken and not answered yet. */
 const MAX_PENDING = 4096
+
+/** How long it is not told again that answers cannot be delivered: every device of a peer comes again. */
+const SILENCE_MS = 60_000
 
 export interface DeferredAnswersPort {
   readonly requests: DeferredRequests
@@ -38,8 +42,11 @@ export class DeferredAnswers implements AsyncDisposable {
   readonly #waiting: DeferredRequest[] = []
   readonly #working = new Set<DeferredRequest>()
   readonly #running = new Set<Promise<void>>()
-  #resumed = false
   readonly #ending = new AbortController()
+  /** Requests that are being written. */
+  #taking = 0
+  #resumed = false
+  #toldAt = -Infinity
 
   constructor(port: DeferredAnswersPort) {
     this.#port = port
@@ -47,7 +54,7 @@ export class DeferredAnswers implements AsyncDisposable {
 
   /** Requests taken and not answered yet. */
   get pending(): number {
-    return this.#waiting.length + this.#running.size
+    return this.#taking + this.#waiting.length + this.#running.size
   }
 
   /** Goes on with what an earlier process had taken. Call it when the HSM process can answer; again does nothing. */
@@ -63,8 +70,13 @@ export class DeferredAnswers implements AsyncDisposable {
   async take(peer: NetworkServer, body: Uint8Array): Promise<boolean> {
     if (this.pending >= MAX_PENDING || this.#ending.signal.aborted) return false
     const request = { peerId: peer.peerId, receivedAt: Date.now(), body: Buffer.from(body) }
-    const requestId = await this.#port.requests.add(request)
-    this.#waiting.push({ requestId, ...request })
+    this.#taking++
+    try {
+      const requestId = await this.#port.requests.add(request)
+      this.#waiting.push({ requestId, ...request })
+    } finally {
+      this.#taking--
+    }
     this.#work()
     return true
   }
@@ -82,7 +94,7 @@ export class DeferredAnswers implements AsyncDisposable {
       this.#working.add(request)
       const running = this.#answer(request)
         .catch((error: unknown) => {
-          this.#port.log(`a request could not be answered: ${error instanceof Error ? error.message : String(error)}`)
+          this.#tell(`a request could not be answered: ${messageOf(error)}`)
         })
         .finally(() => {
           this.#working.delete(request)
@@ -94,7 +106,9 @@ export class DeferredAnswers implements AsyncDisposable {
   }
 
   async #answer(request: DeferredRequest): Promise<void> {
-    for (let attempt = 0; Date.now() < request.receivedAt + ANSWER_WITHIN_MS; attempt++) {
+    // By a clock that nobody sets: it neither ends the attempts nor prolongs them.
+    const end = performance.now() + ANSWER_WITHIN_MS - Math.max(0, Date.now() - request.receivedAt)
+    for (let attempt = 0; performance.now() < end; attempt++) {
       if (await this.#attempt(request)) return this.#settle(request, 'posted')
       if (!(await this.#pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0))) return
     }
@@ -109,10 +123,17 @@ export class DeferredAnswers implements AsyncDisposable {
       await this.#port.post(peer, answer.body)
       return true
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      this.#port.log(`the answer for ${peer.id} could not be posted to ${peer.asyncUrl}: ${reason}`)
+      this.#tell(`the answer for ${peer.id} could not be posted to ${peer.asyncUrl}: ${messageOf(error)}`)
       return false
     }
+  }
+
+  /** Seldom: the metrics count, and a peer that is away must not fill the disk. */
+  #tell(line: string): void {
+    const now = performance.now()
+    if (now - this.#toldAt < SILENCE_MS) return
+    this.#toldAt = now
+    this.#port.log(`${line}; mortise_asynchronous_answers_total in /metrics says how often answers are dropped`)
   }
 
   /** False when this process ends. */
