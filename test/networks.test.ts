@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { createClient, type DialectName, dialectOf, unwrapKeyEnvelope } from '@mortise/backend-interfaces'
 import { cryptFrmPayload, decodeDataFrame, type MacVersion, parseDevEui, parseNetId, parseNsId } from '@mortise/lorawan'
 import { createBlockCipher } from '@mortise/lorawan/node-aes'
-import { AnswerListener, type Device, NetworkServer } from '@mortise/simulator'
+import { AnswerListener, NetworkServer } from '@mortise/simulator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { issueServerCertificate } from '../packages/cli/src/certificates.ts'
+import { DeviceFile } from './support/device-file.ts'
 import { Installation, type ServerProcess } from './support/installation.ts'
-import { addPeer, AS_ID, JOIN_EUI, joinDevice, loadDevice, setKek } from './support/parties.ts'
+import { addPeer, AS_ID, joinDevice, setKek } from './support/parties.ts'
 
 interface TestNetwork {
   readonly dialect: DialectName
@@ -40,39 +41,30 @@ const nsKeks = new Map<string, Buffer>()
 const inboxes = new Map<string, AnswerListener>()
 const directories = new Map<string, string>()
 
-/** Every device that a test needs, by the test's name and the network: they are added in one order. */
-const devices = new Map<string, Device>()
+/** Every device that a test needs, by the test's name and the network. */
+const devices = new DeviceFile()
 
 beforeAll(async () => {
   installation = await Installation.create()
   await addPeer(installation, 'as', AS_ID)
   asKek = await setKek(installation, 'as', AS_ID, 'doors', 32)
   for (const network of NETWORKS) await letIn(network)
-  const lines = NETWORKS.flatMap(({ netId }) => [
-    ...VERSIONS.map((version) => enrol(`${version} ${netId}`, version, [netId], AS_ID)),
-    enrol(`fallback ${netId}`, '1.1.0', [netId], AS_ID),
-    enrol(`rejoin ${netId}`, '1.1.0', [netId], AS_ID),
-    enrol(`elsewhere ${netId}`, '1.0.4', ['00dead'], AS_ID),
-    enrol(`roaming ${netId}`, '1.0.4', ['000024', netId], AS_ID),
-    enrol(`own 1.0.4 ${netId}`, '1.0.4', [netId], 'network'),
-    enrol(`own 1.1.0 ${netId}`, '1.1.0', [netId], 'network'),
-  ])
-  await installation.mortise('device', 'add', '--file', installation.secret('devices', `${lines.join('\n')}\n`))
+  for (const { netId } of NETWORKS) {
+    for (const version of VERSIONS) devices.add(`${version} ${netId}`, version, [netId], AS_ID)
+    devices.add(`fallback ${netId}`, '1.1.0', [netId], AS_ID)
+    devices.add(`rejoin ${netId}`, '1.1.0', [netId], AS_ID)
+    devices.add(`elsewhere ${netId}`, '1.0.4', ['00dead'], AS_ID)
+    devices.add(`roaming ${netId}`, '1.0.4', ['000024', netId], AS_ID)
+    devices.add(`own 1.0.4 ${netId}`, '1.0.4', [netId], 'network')
+    devices.add(`own 1.1.0 ${netId}`, '1.1.0', [netId], 'network')
+  }
+  await devices.enrol(installation)
   server = await installation.serve()
 }, 240_000)
 afterAll(async () => {
   for (const inbox of inboxes.values()) await inbox[Symbol.asyncDispose]()
   await installation[Symbol.asyncDispose]()
 })
-
-/** The line of a device file. */
-function enrol(name: string, macVersion: MacVersion, networks: readonly string[], as: string): string {
-  const rootKeys = { appKey: randomBytes(16), ...(macVersion === '1.1.0' && { nwkKey: randomBytes(16) }) }
-  const devEui = parseDevEui(randomBytes(8).toString('hex'))
-  devices.set(name, loadDevice(devEui, macVersion, rootKeys))
-  const keys = Object.entries(rootKeys).map(([key, value]) => [key, value.toString('hex')] as const)
-  return JSON.stringify({ devEui, joinEui: JOIN_EUI, macVersion, networks, as, ...Object.fromEntries(keys) })
-}
 
 async function letIn({ dialect, netId, answers, kek }: TestNetwork): Promise<void> {
   const options = ['--dialect', dialect]
@@ -88,12 +80,6 @@ async function letIn({ dialect, netId, answers, kek }: TestNetwork): Promise<voi
 
 function speaks11(dialect: DialectName): boolean {
   return dialectOf(dialect).protocolVersions.includes('1.1')
-}
-
-function deviceOf(name: string): Device {
-  const device = devices.get(name)
-  if (device === undefined) throw new Error(name)
-  return device
 }
 
 describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek bytes', ({ dialect, netId }) => {
@@ -118,7 +104,7 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
   test.each(VERSIONS)(
     'activates a device of LoRaWAN %s whose payloads its owner alone can read',
     async (macVersion) => {
-      const device = deviceOf(`${macVersion} ${netId}`)
+      const device = devices.get(`${macVersion} ${netId}`)
       await using operator = connect()
       for (let join = 0; join < 2; join++) {
         const { appSKey, sessionKeyId } = await joinDevice(operator, device)
@@ -132,7 +118,7 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
   )
 
   test('activates a 1.1 device as one of 1.0 when it speaks no 1.1 itself', async () => {
-    const device = deviceOf(`fallback ${netId}`)
+    const device = devices.get(`fallback ${netId}`)
     await using operator = connect()
     const { phyPayload } = await operator.activate(await device.joinRequest(), { macVersion: '1.0.3', optNeg: false })
     await device.handleJoinAccept(phyPayload)
@@ -140,7 +126,7 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
   })
 
   test('answers rejoins of types 0, 1 and 2, a repeated one of type 1 not', async () => {
-    const device = deviceOf(`rejoin ${netId}`)
+    const device = devices.get(`rejoin ${netId}`)
     await using operator = connect()
     await joinDevice(operator, device)
     operator.receiveUplink(await device.uplink({ fPort: 7, payload: Buffer.from('door open') }))
@@ -160,7 +146,7 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
   test('can read the payloads of a device whose owner says so, and of no other', async () => {
     await using operator = connect()
     for (const macVersion of ['1.0.4', '1.1.0'] as const) {
-      const device = deviceOf(`own ${macVersion} ${netId}`)
+      const device = devices.get(`own ${macVersion} ${netId}`)
       const nsKek = nsKeks.get(netId)
       const { appSKey, sessionKeyId } = await joinDevice(operator, device)
       const { ownAppSKey, sessionKeyIdBesideOwnAppSKey } = dialectOf(dialect)
@@ -174,11 +160,11 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
 
   test('is refused with a code that it can read, and told why', async () => {
     await using operator = connect()
-    await expect(joinDevice(operator, deviceOf(`elsewhere ${netId}`))).rejects.toMatchObject({
+    await expect(joinDevice(operator, devices.get(`elsewhere ${netId}`))).rejects.toMatchObject({
       code: 'join_refused',
       resultCode: 'NoRoamingAgreement',
     })
-    const frame = await deviceOf(`1.0.4 ${netId}`).joinRequest()
+    const frame = await devices.get(`1.0.4 ${netId}`).joinRequest()
     await operator.activate(frame, { macVersion: '1.0.4' })
     await expect(operator.activate(frame, { macVersion: '1.0.4' })).rejects.toMatchObject({
       resultCode: speaks11(dialect) ? 'FrameReplayed' : 'JoinReqFailed',
@@ -186,7 +172,7 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
   })
 
   test('learns the home of a device only under a roaming agreement, and nothing of which devices there are', async () => {
-    const { joinEui, devEui } = deviceOf(`roaming ${netId}`).identity
+    const { joinEui, devEui } = devices.get(`roaming ${netId}`).identity
     await using operator = connect()
     const strange = parseDevEui(randomBytes(8).toString('hex'))
     await expect(operator.homeNs(joinEui, devEui)).rejects.toMatchObject({ resultCode: 'NoRoamingAgreement' })

@@ -14,6 +14,8 @@ export interface PeerName {
   readonly kind: KekKind
   /** NetID or AS-ID. */
   readonly id: string
+  /** Of a network server that has one. */
+  readonly nsId?: string
 }
 
 export interface CaseDevice {
@@ -69,7 +71,10 @@ export class CaseServer implements AsyncDisposable {
     await using cleanup = new AsyncDisposableStack()
     const installation = cleanup.use(await Installation.create(backend))
     const certificates = new Map<string, string>()
-    for (const peer of peers) certificates.set(nameOf(peer), await addPeer(installation, peer.kind, peer.id))
+    for (const peer of peers) {
+      const options = peer.nsId === undefined ? [] : ['--ns-id', peer.nsId]
+      certificates.set(nameOf(peer), await addPeer(installation, peer.kind, peer.id, options))
+    }
     const server = await installation.serve()
     const administration = await openAdministration({ data: installation.data })
     cleanup.move()
@@ -86,6 +91,11 @@ export class CaseServer implements AsyncDisposable {
     const report = await this.#desk.submit([...this.#removals, ...kekSets, ...additions], { keys })
     if (report.state !== 'adopted') throw new Error(`the order is not adopted:\n${this.#server.output}`)
     this.#removals = devices.map((device, index) => removal(ids[index]!, device))
+  }
+
+  /** A roaming agreement with a network server for every device. */
+  async agree({ id }: PeerName): Promise<void> {
+    await this.#installation.mortise('peer', 'agreement', 'add', '--ns', id, '--join-eui', '0000000000000000/0')
   }
 
   /** Posts `body` as it is, with the certificate of `caller`. */

@@ -26,6 +26,8 @@ export interface PublishedDevice {
   readonly KEKs?: Readonly<Record<string, string>>
   /** The network that may activate it; null where none is recorded. */
   readonly NetID?: string | null
+  /** NSID of that network. */
+  readonly NSID?: string
   readonly forwardAppSKeyToNS?: boolean
 }
 
@@ -39,6 +41,9 @@ export interface PublishedAnswer {
   readonly NwkSEncKey?: PublishedEnvelope
   readonly AppSKey?: PublishedEnvelope | null
   readonly SessionKeyID?: string
+  readonly HNetID?: string
+  readonly HNSID?: string
+  readonly ReceiverNSID?: string
 }
 
 export type PublishedRequest = Readonly<Record<string, unknown>> & {
@@ -88,6 +93,12 @@ export function verifiedJoinReqCases(): PublishedCase[] {
 /** Every AppSKeyReq case, also one that is no JSON. */
 export function appSKeyReqCases(): PublishedCase[] {
   return publishedCases().filter(({ request }) => messageType(request) === 'AppSKeyReq')
+}
+
+/** The HomeNSReq cases that ask a join server. */
+export function homeNsReqCases(): PublishedCase[] {
+  const asked = publishedCases().filter(({ level }) => level === 'http' || level === 'grpc-synth')
+  return asked.filter(({ request }) => messageType(request) === 'HomeNSReq')
 }
 
 /** Here it is a whole answer: what the specification demands where the other implementation says something else. */
