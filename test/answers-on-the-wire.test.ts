@@ -177,7 +177,7 @@ describe.each(NETWORKS)('$dialect', ({ dialect, netId }) => {
     await accepted(encodeRejoinReq(rejoin, 988596437, style))
     const { devEui } = device.identity
     const home = await accepted(encodeHomeNsReq({ ...ids, receiverId: JOIN_EUI, devEui }, 2397412250, style))
-    expect(JSON.parse(home)).toMatchObject({ HNetID: expect.stringMatching(new RegExp(netId, 'i')) })
+    expect((JSON.parse(home) as { HNetID: string }).HNetID.toLowerCase()).toBe(netId)
     const sessionKeyId = Buffer.from(joined['SessionKeyID']!, 'hex')
     const asked = { protocolVersion, senderId: AS_ID, receiverId: JOIN_EUI, devEui, sessionKeyId }
     const { text } = await post(AS_ID, encodeAppSKeyReq(asked, 0, style))

@@ -14,14 +14,21 @@ import { addPeer, enrolDevice, NET_ID, type TestDevice } from './support/parties
 const TEST_TIMEOUT_MS = 120_000
 const EXCHANGE_TIMEOUT_MS = 30_000
 
+/** PEM: what a listener shows, and whom it trusts. */
+interface InboxTls {
+  readonly cert: string
+  readonly key: string
+  readonly ca: string
+}
+
 /** Where answers arrive, whichever listener takes them. */
 class Inbox implements AnswerInbox, AsyncDisposable {
   readonly #listening = Promise.withResolvers<AnswerListener>()
-  readonly #tls: { readonly cert: string; readonly key: string; readonly ca: string }
+  readonly #tls: InboxTls
   #listener: AnswerListener | undefined
   url = ''
 
-  private constructor(tls: Inbox['#tls']) {
+  private constructor(tls: InboxTls) {
     this.#tls = tls
   }
 

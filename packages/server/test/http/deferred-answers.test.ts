@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { DeferredAnswers, type DeferredAnswersPort } from '../../src/http/backend-interfaces/index.ts'
+import { DeferredAnswers, type DeferredAnswersPort } from '../../src/http/backend-interfaces/deferred-answers.ts'
 import { NetworkServer, PeerDirectory } from '../../src/identity/index.ts'
 import type { Storage } from '../../src/storage/index.ts'
 import { newCertificate, newPeer, temporaryDirectory } from '../storage/fixtures.ts'
@@ -19,6 +19,12 @@ function networkServer(): NetworkServer {
   const found = peers.authenticate({ fingerprint: 'aa', read: () => undefined }, Date.now())
   if (!(found instanceof NetworkServer)) throw new Error('no network server')
   return found
+}
+
+/** An answer that arrives when it is told to. */
+function withResolvers() {
+  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- what `post` promises
+  return Promise.withResolvers<void>()
 }
 
 /** What one process posts, and what it says of it. */
@@ -67,7 +73,7 @@ describe('requests that are answered by messages of their own', () => {
   const away = () => Promise.reject(new Error('connection refused'))
 
   test('are kept until their answer is posted, and no longer', async () => {
-    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
+    const { promise: arrived, resolve: arrive } = withResolvers()
     const { deferred, settled } = begin({ post: () => arrived })
     expect(await deferred.take(peer, Buffer.from('one'))).toBe(true)
     expect(storage.deferred.list().map(({ body }) => body.toString())).toEqual(['one'])
@@ -130,7 +136,7 @@ describe('requests that are answered by messages of their own', () => {
   })
 
   test('are refused when there are too many, and taken again when there are fewer', async () => {
-    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
+    const { promise: arrived, resolve: arrive } = withResolvers()
     const { deferred } = begin({ post: () => arrived })
     const taking = Array.from({ length: MAX_PENDING + 3 }, (_, index) => deferred.take(peer, Buffer.from(`${index}`)))
     const taken = await Promise.all(taking)
