@@ -5,6 +5,7 @@ import {
   eui64ToBytes,
   type JoinEui,
   type MacVersion,
+  type NetId,
   parseDevAddr,
   parseNetId,
 } from '@mortise/lorawan'
@@ -16,6 +17,8 @@ export interface SeededDevice {
   readonly devEui: DevEui
   readonly joinEui: JoinEui
   readonly macVersion: MacVersion
+  /** The first has the session. */
+  readonly networks: readonly NetId[]
 }
 
 export interface Nonces {
@@ -50,7 +53,7 @@ export class NonceSeeder implements Disposable {
     }
     // A device whose DevNonces are used has joined, so its JoinNonce is not below the first one.
     const joinNonce = Math.max(lastJoinNonce, 1)
-    update.run(joinNonce, encodeInheritedRow(keySet, seededState(device.macVersion, joinNonce, usedDevNonces)), keySet)
+    update.run(joinNonce, encodeInheritedRow(keySet, seededState(device, joinNonce, usedDevNonces)), keySet)
   }
 
   /** Everything that a join changes, as one text to compare; its JoinNonce is 0 before the first join. */
@@ -72,7 +75,8 @@ export class NonceSeeder implements Disposable {
   }
 }
 
-function seededState(macVersion: MacVersion, joinNonce: number, usedDevNonces: readonly number[]): JoinState {
+function seededState(device: SeededDevice, joinNonce: number, usedDevNonces: readonly number[]): JoinState {
+  const { macVersion, networks } = device
   return {
     lastJoinNonce: joinNonce,
     devNonces: history(macVersion, usedDevNonces),
@@ -84,7 +88,7 @@ function seededState(macVersion: MacVersion, joinNonce: number, usedDevNonces: r
       sessionKeyId: Buffer.alloc(8),
       nsKekId: undefined,
       asKekId: undefined,
-      netId: parseNetId('000000'),
+      netId: networks[0] ?? parseNetId('000000'),
       devAddr: parseDevAddr('00000000'),
       joinedAt: 0,
     },

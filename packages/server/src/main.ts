@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { DIALECT_NAMES, dialectOf } from '@mortise/backend-interfaces'
 import { dataDirectory, type DataDirectory, routeKeyFile, type ServeOptions, writeServerFile } from './config/index.ts'
 import { type ConnectedHsm, connectHsm } from './connect-hsm.ts'
@@ -200,8 +199,8 @@ function deferAnswers(
   cleanup: AsyncDisposableStack,
 ): DeferredAnswers {
   const { backendInterfaces } = certificates
-  const ca = readFileSync(directory.caCertificate, 'utf8')
-  const poster = cleanup.use(new PostAnswers({ tls: () => backendInterfaces.tls, ca }))
+  const { caCertificate: caFile } = directory
+  const poster = cleanup.use(new PostAnswers({ tls: () => backendInterfaces.tls, caFile }))
   const deferred = cleanup.use(
     new DeferredAnswers({
       requests: storage.deferred,

@@ -26,18 +26,20 @@ export function candidates(keySets: readonly JoinKeySet[], request: ActivationRe
 }
 
 /**
- * What speaks against the number that a request counts with: DevNonce, or the RJcount1 of a rejoin of type 1. RJcount0
- * is the network server's to check (LoRaWAN 1.1 §6.2.4.1).
+ * What speaks against a request in what is known of the joins before it: its DevNonce, or the RJcount1 of a rejoin of type
+ * 1. RJcount0 and the MIC of types 0 and 2 are the network server's to check (LoRaWAN 1.1 §6.2.4.1), so that these are
+ * believed only from the network that has the session: any other one could make them up.
  * @throws StorageError database_corrupt
  */
-export function refuseCounter(
+export function refuseHistory(
   state: JoinState | undefined,
   macVersion: MacVersion,
   request: ActivationReq,
 ): JoinErrorCode | undefined {
   if (!isRejoin(request)) return refuseDevNonce(state?.devNonces, macVersion, request.frame.devNonce)
   if (state === undefined) return 'device_not_joined'
-  if (request.frame.rejoinType !== 1 || request.frame.rjCount1 >= state.nextRjCount1) return undefined
+  if (request.frame.rejoinType !== 1) return state.last.netId === request.netId ? undefined : 'rejoin_of_other_network'
+  if (request.frame.rjCount1 >= state.nextRjCount1) return undefined
   return state.nextRjCount1 > MAX_RJ_COUNT ? 'rejoin_counts_exhausted' : 'rejoin_count_reused'
 }
 
@@ -58,7 +60,7 @@ export interface Counters {
   readonly nextRjCount1: number
 }
 
-/** The counters after a request that {@link refuseCounter} has not refused. @throws StorageError database_corrupt */
+/** The counters after a request that {@link refuseHistory} has not refused. @throws StorageError database_corrupt */
 export function countersAfter(state: JoinState | undefined, macVersion: MacVersion, request: ActivationReq): Counters {
   if (!isRejoin(request)) {
     const { devNonce } = request.frame

@@ -3,9 +3,15 @@ import { decodeDeviceRecord, type DeviceRecord, HsmError, type HsmClient, type J
 import { devAddrToBytes, MAX_JOIN_NONCE, netIdToBytes } from '@mortise/lorawan'
 import type { NetworkServer } from '../identity/index.ts'
 import type { JoinCommit, JoinReader, JoinWriter, JoinKeySet, Kek, LastJoin } from '../storage/index.ts'
-import { type ActivationReq, candidates, countersAfter, isRejoin, joinEuiOf, refuseCounter } from './activation.ts'
+import { type ActivationReq, candidates, countersAfter, isRejoin, joinEuiOf, refuseHistory } from './activation.ts'
 import { JoinError, type JoinErrorCode, joinErrorOf } from './errors.ts'
-import { appSKeyToNetwork, newestRecipients, type Recipients, refuseRecipients } from './recipients.ts'
+import {
+  appSKeyToNetwork,
+  newestRecipients,
+  type Recipients,
+  refuseNetworkKek,
+  refuseRecipients,
+} from './recipients.ts'
 import { requestDigest } from './request-digest.ts'
 
 export interface AnswerJoinDependencies {
@@ -25,8 +31,8 @@ const MAX_ATTEMPTS = 4
 const LIFETIME = 0
 
 /**
- * Answers a JoinReq or a RejoinReq. Computes first, commits by compare-and-set, and resolves only when the commit is durable; the same
- * request again is computed again from what the commit kept, and gets the same answer.
+ * Answers a JoinReq or a RejoinReq. Computes first, commits by compare-and-set, and resolves only when the commit is
+ * durable; the same request again is computed again from what the commit kept, and gets the same answer.
  * The promise rejects with JoinError.
  */
 export function createAnswerJoin(dependencies: AnswerJoinDependencies): AnswerJoin {
@@ -102,16 +108,21 @@ async function repeat(
   const nsKek = last.nsKekId && joins.findKek(last.nsKekId)
   const asKek = last.asKekId && joins.findKek(last.asKekId)
   const missing = (last.nsKekId !== undefined && !nsKek) || (last.asKekId !== undefined && !asKek)
-  if (missing) {
-    // The KEK of that answer was removed: the answer cannot be given again, and its DevNonce is used.
+  // The KEK of that answer was removed: the answer cannot be given again, and its counter is used.
+  const refusal = missing ? usedCounter(request) : refuseNetworkKek(peer, nsKek)
+  if (refusal !== undefined) {
     await hsm.verifyJoinRequest(frameCommand(keySet, request))
-    throw new JoinError('dev_nonce_reused')
+    throw new JoinError(refusal)
   }
   const recipients = { nsKek, asKek, appSKeyToNetwork: asKek ? 'no' : appSKeyToNetwork(peer, device) } as const
   const answer = await hsm.answerJoin(command(request, keySet, recipients, last.joinNonce))
   await joins.commit([{ receipt: answer.receipt }])
   dependencies.receiptCommitted(answer.receipt)
   return outcomeOf(answer, recipients)
+}
+
+function usedCounter(request: ActivationReq): JoinErrorCode {
+  return isRejoin(request) ? 'rejoin_count_reused' : 'dev_nonce_reused'
 }
 
 function checkPolicy(device: DeviceRecord, request: ActivationReq): void {
@@ -129,8 +140,8 @@ function refuse(
   recipients: Recipients,
   joinNonce: number,
 ): JoinErrorCode | undefined {
-  const counter = refuseCounter(state, device.macVersion, request)
-  if (counter !== undefined) return counter
+  const history = refuseHistory(state, device.macVersion, request)
+  if (history !== undefined) return history
   if (joinNonce > MAX_JOIN_NONCE) return 'join_nonce_exhausted'
   return refuseRecipients(peer, device, recipients)
 }

@@ -13,6 +13,7 @@ export type JoinErrorCode =
   | 'join_nonce_exhausted'
   | 'device_not_joined'
   | 'rejoin_unsupported'
+  | 'rejoin_of_other_network'
   | 'rejoin_count_reused'
   | 'rejoin_counts_exhausted'
   | 'roaming_agreement_missing'
@@ -44,7 +45,11 @@ export const RESULT: Record<JoinErrorCode, { readonly result: FailureCode; reado
   },
   device_not_joined: { result: 'JoinReqFailed', description: 'the device has to join before it can rejoin' },
   rejoin_unsupported: { result: 'JoinReqFailed', description: 'only a LoRaWAN 1.1 device rejoins' },
-  rejoin_count_reused: { result: 'FrameReplayed', description: 'RJcount1 has been used before' },
+  rejoin_of_other_network: {
+    result: 'JoinReqFailed',
+    description: 'the session of the device is with another network: only that can check such a rejoin-request',
+  },
+  rejoin_count_reused: { result: 'FrameReplayed', description: 'this RJcount has been used before' },
   rejoin_counts_exhausted: {
     result: 'FrameReplayed',
     description: 'every RJcount1 has been used: the device needs another JoinEUI',

@@ -35,9 +35,15 @@ export function refuseRecipients(
   device: DeviceRecord,
   { nsKek, asKek }: Recipients,
 ): JoinErrorCode | undefined {
-  if (nsKek === undefined && peer.kekOnly) return 'network_kek_missing'
-  if (nsKek !== undefined && !peer.kekSizes.includes(nsKek.size)) return 'network_kek_unusable'
+  const refusal = refuseNetworkKek(peer, nsKek)
+  if (refusal !== undefined) return refusal
   if (device.networkIsApplicationServer || device.applicationServers.length === 0) return undefined
   // Without its KEK the AppSKey would have no way to its owner.
   return asKek === undefined ? 'application_kek_missing' : undefined
+}
+
+/** What speaks against giving a network server its keys under this KEK, or in clear where there is none. */
+export function refuseNetworkKek(peer: NetworkServer, nsKek: Kek | undefined): JoinErrorCode | undefined {
+  if (nsKek === undefined) return peer.kekOnly ? 'network_kek_missing' : undefined
+  return peer.kekSizes.includes(nsKek.size) ? undefined : 'network_kek_unusable'
 }

@@ -11,11 +11,11 @@ const ASYNC_URL = 'https://ns.example/bi'
 const MAX_PENDING = 4096
 const ANSWER_WITHIN_MS = 10_000
 
-const peer = networkServer()
+const [peer, otherPeer] = ['000013', '600001'].map(networkServer) as [NetworkServer, NetworkServer]
 
-function networkServer(): NetworkServer {
+function networkServer(id: string): NetworkServer {
   const certificates = [newCertificate({ fingerprint: 'aa', notBefore: 0, notAfter: Infinity })]
-  const peers = new PeerDirectory({ listPeers: () => [newPeer({ certificates, asyncUrl: ASYNC_URL })] })
+  const peers = new PeerDirectory({ listPeers: () => [newPeer({ id, certificates, asyncUrl: ASYNC_URL })] })
   const found = peers.authenticate({ fingerprint: 'aa', read: () => undefined }, Date.now())
   if (!(found instanceof NetworkServer)) throw new Error('no network server')
   return found
@@ -53,7 +53,7 @@ describe('requests that are answered by messages of their own', () => {
     const deferred = new DeferredAnswers({
       requests: storage.deferred,
       handle: (_peer, body) => Promise.resolve({ status: 200, body: Buffer.from(body).toString().toUpperCase() }),
-      networkServer: (peerId) => (peerId.equals(peer.peerId) ? peer : undefined),
+      networkServer: (peerId) => [peer, otherPeer].find((known) => known.peerId.equals(peerId)),
       post: (_peer, body) => {
         posted.push(body)
         return Promise.resolve()
@@ -100,8 +100,10 @@ describe('requests that are answered by messages of their own', () => {
   test('are answered once, also when they came before the HSM process could answer', async () => {
     await left('old')
     const { deferred, posted } = begin()
-    await deferred.take(peer, Buffer.from('new'))
+    // Is written, and not durable yet, when the HSM process can answer.
+    const taking = deferred.take(peer, Buffer.from('new'))
     deferred.resume()
+    await taking
     await until(() => deferred.pending === 0)
     expect(posted.toSorted()).toEqual(['NEW', 'OLD'])
   })
@@ -115,6 +117,38 @@ describe('requests that are answered by messages of their own', () => {
     await deferred.take(peer, Buffer.from('one'))
     await until(() => deferred.pending === 0)
     expect([posted, settled]).toEqual([['attempt 1', 'attempt 2', 'attempt 3'], ['posted']])
+  })
+
+  test('are not asked of another join server again, which might take that for a replay', async () => {
+    let asked = 0
+    const handle: DeferredAnswersPort['handle'] = (_peer, _body, context) => {
+      context?.handedOver()
+      return Promise.resolve({ status: 200, body: `theirs ${++asked}` })
+    }
+    const posted: string[] = []
+    const post = (_peer: NetworkServer, body: string) => (posted.push(body) < 3 ? away() : Promise.resolve())
+    const { deferred } = begin({ handle, post })
+    await deferred.take(peer, Buffer.from('one'))
+    await until(() => deferred.pending === 0)
+    expect([asked, posted]).toEqual([1, ['theirs 1', 'theirs 1', 'theirs 1']])
+  })
+
+  test('are answered at once, however many of another peer cannot be', async () => {
+    const posted: string[] = []
+    const post = (to: NetworkServer, body: string) =>
+      to.peerId.equals(peer.peerId) ? away() : Promise.resolve(void posted.push(body))
+    await using deferred = begin({ post }).deferred
+    await Promise.all(Array.from({ length: 300 }, (_, index) => deferred.take(peer, Buffer.from(`${index}`))))
+    expect(await deferred.take(otherPeer, Buffer.from('ours'))).toBe(true)
+    await until(() => deferred.pending === 300)
+    expect(posted).toEqual(['OURS'])
+  })
+
+  test('of any size that a network server has are taken, no larger ones', async () => {
+    const { deferred } = begin()
+    expect(await deferred.take(peer, Buffer.alloc(4097, 0x20))).toBe(false)
+    expect(await deferred.take(peer, Buffer.alloc(4096, 0x20))).toBe(true)
+    await until(() => deferred.pending === 0)
   })
 
   test('are dropped when they are too old to be of use, and younger ones are not', async () => {

@@ -1,7 +1,8 @@
-import { encodeFailure, type FailureCode, parseMessage, type RequestType } from '@mortise/backend-interfaces'
+import { type FailureCode, parseMessage, type RequestType } from '@mortise/backend-interfaces'
 import type { AuthenticatedPeer } from '../../identity/index.ts'
 import { FairShare, type ShareRefusal } from '../fair-share.ts'
 import { ADMISSION_LIMITS, type AdmissionLimits } from '../limits.ts'
+import { refuseBusy } from './busy.ts'
 import { dialectFor, type MessageHandler } from './handle-message.ts'
 import { FIRST_HAND } from './message-context.ts'
 
@@ -16,8 +17,6 @@ export interface AdmissionOptions {
   /** A message was answered with a refusal and otherwise not looked at. */
   readonly refused: (reason: ShareRefusal, messageType: RequestType, result: FailureCode) => void
 }
-
-const BUSY = 'busy, try again'
 
 /**
  * Messages in flight, shared out among the peers that sent them: who comes when too many wait is told so at once, instead
@@ -72,11 +71,10 @@ export class Admission {
 
   /** Undefined for what is no request, and needs no place to be told so. */
   #refuse(reason: ShareRefusal, caller: AuthenticatedPeer, body: Uint8Array) {
-    const dialect = dialectFor(caller)
-    const message = parseMessage(body, dialect)
+    const message = parseMessage(body, dialectFor(caller))
     if (message.kind !== 'message') return undefined
     this.#refused(reason, message.header.messageType, 'Other')
-    return { status: 200, body: encodeFailure(message.header, 'Other', BUSY, dialect) }
+    return refuseBusy(caller, message.header)
   }
 
   /**

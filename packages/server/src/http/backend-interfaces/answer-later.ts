@@ -1,5 +1,6 @@
-import { encodeFailure, parseMessage } from '@mortise/backend-interfaces'
-import { NetworkServer } from '../../identity/index.ts'
+import { parseMessage } from '@mortise/backend-interfaces'
+import type { NetworkServer } from '../../identity/index.ts'
+import { isAnsweredLater, refuseBusy } from './busy.ts'
 import { dialectFor, type MessageHandler } from './handle-message.ts'
 
 /** Takes requests that are answered by a message of their own. */
@@ -15,13 +16,10 @@ export interface Taker {
  */
 export function answerLater(handle: MessageHandler, taker: Taker): MessageHandler {
   return async (caller, body, context) => {
-    if (!(caller instanceof NetworkServer) || caller.asyncUrl === undefined || context?.isForwarded === true)
+    if (typeof caller === 'string' || !isAnsweredLater(caller) || context?.isForwarded === true)
       return handle(caller, body, context)
-    const dialect = dialectFor(caller)
-    const message = parseMessage(body, dialect)
+    const message = parseMessage(body, dialectFor(caller))
     if (message.kind !== 'message') return handle(caller, body, context)
-    if (await taker.take(caller, body)) return { status: 200, body: '' }
-    // A peer that waits for a message of its own does not read the body; the status tells it at once.
-    return { status: 503, body: encodeFailure(message.header, 'Other', 'busy, try again', dialect) }
+    return (await taker.take(caller, body)) ? { status: 200, body: '' } : refuseBusy(caller, message.header)
   }
 }

@@ -2,7 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { NetworkServer } from '../../identity/index.ts'
 import { messageOf } from '../../message-of.ts'
 import type { DeferredRequest, DeferredRequests } from '../../storage/index.ts'
-import type { MessageHandler } from './handle-message.ts'
+import { FairShare } from '../fair-share.ts'
+import type { HttpAnswer, MessageHandler } from './handle-message.ts'
+import { FIRST_HAND } from './message-context.ts'
+import { PeerLines } from './peer-lines.ts'
 
 /** How long after its request an answer is of use: the second receive window of a join opens after six seconds. */
 const ANSWER_WITHIN_MS = 10_000
@@ -10,11 +13,11 @@ const ANSWER_WITHIN_MS = 10_000
 /** Waits between attempts to post an answer, in milliseconds; the last is repeated. */
 const RETRY_MS = [250, 500, 1000, 2000] as const
 
-/** Requests that are worked on at once; the others wait. */
-const MAX_AT_ONCE = 64
-
-/** Requests that are taken and not answered yet. */
+/** Requests that are taken and not answered yet, shared out among the peers. */
 const MAX_PENDING = 4096
+
+/** The largest message of a known network server is under 1 KiB. */
+const MAX_DEFERRED_BYTES = 4096
 
 /** How long it is not told again that answers cannot be delivered: every device of a peer comes again. */
 const SILENCE_MS = 60_000
@@ -32,53 +35,64 @@ export interface DeferredAnswersPort {
   readonly log: (line: string) => void
 }
 
+/** A request, and what became of it in this process. */
+interface Deferral {
+  readonly request: DeferredRequest
+  /** Another join server was asked, which may be asked only once: its answer is kept. */
+  isForwarded: boolean
+  answer: HttpAnswer | undefined
+}
+
 /**
  * Answers by messages of their own (TS002 1.0 §20, asynchronous). What is kept is the request, durably before it is
- * acknowledged; the answer is computed anew for every attempt to post it, so that no session key waits in a queue, and
- * nothing is lost by a restart. The same request gets the same answer each time.
+ * acknowledged; the answer is computed anew for every attempt to post it, so that no session key of ours waits in a
+ * queue, and nothing is lost by a restart. The same request gets the same answer each time. A peer whose URL takes
+ * nothing delays its own answers alone.
  */
 export class DeferredAnswers implements AsyncDisposable {
   readonly #port: DeferredAnswersPort
-  readonly #waiting: DeferredRequest[] = []
-  readonly #working = new Set<DeferredRequest>()
+  readonly #shares = new FairShare(MAX_PENDING, 2 * MAX_PENDING)
+  readonly #lines = new PeerLines()
   readonly #running = new Set<Promise<void>>()
   readonly #ending = new AbortController()
-  /** Requests that are being written. */
-  #taking = 0
-  #resumed = false
+  /** What an earlier process had taken. */
+  #left: readonly DeferredRequest[]
   #toldAt = -Infinity
 
   constructor(port: DeferredAnswersPort) {
     this.#port = port
+    this.#left = port.requests.list()
   }
 
-  /** Requests taken and not answered yet. */
+  /** Requests that are worked on, those that wait for their next attempt among them. */
   get pending(): number {
-    return this.#taking + this.#waiting.length + this.#running.size
+    return this.#running.size
   }
 
   /** Goes on with what an earlier process had taken. Call it when the HSM process can answer; again does nothing. */
   resume(): void {
-    if (this.#resumed) return
-    this.#resumed = true
-    const taken = new Set([...this.#waiting, ...this.#working].map(({ requestId }) => requestId))
-    this.#waiting.unshift(...this.#port.requests.list().filter(({ requestId }) => !taken.has(requestId)))
-    this.#work()
+    const left = this.#left
+    this.#left = []
+    for (const request of left) this.#begin(request, () => undefined)
   }
 
-  /** Takes a request; resolves when it cannot be lost any more: false when there are too many. */
+  /** Takes a request; resolves when it cannot be lost any more: false when the peer has too many, or it is too large. */
   async take(peer: NetworkServer, body: Uint8Array): Promise<boolean> {
-    if (this.pending >= MAX_PENDING || this.#ending.signal.aborted) return false
-    const request = { peerId: peer.peerId, receivedAt: Date.now(), body: Buffer.from(body) }
-    this.#taking++
-    try {
-      const requestId = await this.#port.requests.add(request)
-      this.#waiting.push({ requestId, ...request })
-    } finally {
-      this.#taking--
+    const holder = peer.peerId.toString('hex')
+    if (body.length > MAX_DEFERRED_BYTES || this.#ending.signal.aborted) return false
+    if (this.#shares.enter(holder) !== undefined) return false
+    const leave = (): void => {
+      this.#shares.leave(holder)
     }
-    this.#work()
-    return true
+    try {
+      const request = { peerId: peer.peerId, receivedAt: Date.now(), body: Buffer.from(body) }
+      const requestId = await this.#port.requests.add(request)
+      this.#begin({ requestId, ...request }, leave)
+      return true
+    } catch (error) {
+      leave()
+      throw error
+    }
   }
 
   /** What is not answered yet stays for the next process. */
@@ -87,45 +101,51 @@ export class DeferredAnswers implements AsyncDisposable {
     await Promise.all(this.#running)
   }
 
-  #work(): void {
-    while (this.#running.size < MAX_AT_ONCE && !this.#ending.signal.aborted) {
-      const request = this.#waiting.shift()
-      if (request === undefined) return
-      this.#working.add(request)
-      const running = this.#answer(request)
-        .catch((error: unknown) => {
-          this.#tell(`a request could not be answered: ${messageOf(error)}`)
-        })
-        .finally(() => {
-          this.#working.delete(request)
-          this.#running.delete(running)
-          this.#work()
-        })
-      this.#running.add(running)
-    }
+  #begin(request: DeferredRequest, ended: () => void): void {
+    const running = this.#answer({ request, isForwarded: false, answer: undefined })
+      .catch((error: unknown) => {
+        this.#tell(`a request could not be answered: ${messageOf(error)}`)
+      })
+      .finally(() => {
+        this.#running.delete(running)
+        ended()
+      })
+    this.#running.add(running)
   }
 
-  async #answer(request: DeferredRequest): Promise<void> {
+  async #answer(deferral: Deferral): Promise<void> {
+    const { receivedAt, peerId } = deferral.request
     // By a clock that nobody sets: it neither ends the attempts nor prolongs them.
-    const end = performance.now() + ANSWER_WITHIN_MS - Math.max(0, Date.now() - request.receivedAt)
-    for (let attempt = 0; performance.now() < end; attempt++) {
-      if (await this.#attempt(request)) return this.#settle(request, 'posted')
-      if (!(await this.#pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0))) return
+    const end = performance.now() + ANSWER_WITHIN_MS - Math.max(0, Date.now() - receivedAt)
+    const isOfUse = (): boolean => performance.now() < end && !this.#ending.signal.aborted
+    for (let attempt = 0; isOfUse(); attempt++) {
+      const isPosted = await this.#lines.run(peerId, async () => isOfUse() && (await this.#attempt(deferral)))
+      if (isPosted) return this.#settle(deferral, 'posted')
+      await this.#pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0)
     }
-    await this.#settle(request, 'dropped')
+    if (!this.#ending.signal.aborted) await this.#settle(deferral, 'dropped')
   }
 
-  async #attempt({ peerId, body }: DeferredRequest): Promise<boolean> {
-    const peer = this.#port.networkServer(peerId)
+  async #attempt(deferral: Deferral): Promise<boolean> {
+    const peer = this.#port.networkServer(deferral.request.peerId)
     if (peer?.asyncUrl === undefined) return false
     try {
-      const answer = await this.#port.handle(peer, body)
+      const answer = deferral.answer ?? (await this.#compute(peer, deferral))
       await this.#port.post(peer, answer.body)
       return true
     } catch (error) {
       this.#tell(`the answer for ${peer.id} could not be posted to ${peer.asyncUrl}: ${messageOf(error)}`)
       return false
     }
+  }
+
+  async #compute(peer: NetworkServer, deferral: Deferral): Promise<HttpAnswer> {
+    const handedOver = (): void => {
+      deferral.isForwarded = true
+    }
+    const answer = await this.#port.handle(peer, deferral.request.body, { ...FIRST_HAND, handedOver })
+    if (deferral.isForwarded) deferral.answer = answer
+    return answer
   }
 
   /** Seldom: the metrics count, and a peer that is away must not fill the disk. */
@@ -136,18 +156,16 @@ export class DeferredAnswers implements AsyncDisposable {
     this.#port.log(`${line}; mortise_asynchronous_answers_total in /metrics says how often answers are dropped`)
   }
 
-  /** False when this process ends. */
-  async #pause(ms: number): Promise<boolean> {
-    try {
-      await delay(ms, undefined, { signal: this.#ending.signal })
-      return true
-    } catch {
-      return false
-    }
+  /** Ends at once when this process ends. */
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#ending
+    await delay(ms, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
   }
 
-  async #settle({ requestId }: DeferredRequest, outcome: 'posted' | 'dropped'): Promise<void> {
-    await this.#port.requests.remove(requestId)
+  async #settle({ request }: Deferral, outcome: 'posted' | 'dropped'): Promise<void> {
+    await this.#port.requests.remove(request.requestId)
     this.#port.settled(outcome)
   }
 }
