@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppSKeyClient, KekRing } from '@mortise/application-server'
 import { isWrapped, unwrapKeyEnvelope } from '@mortise/backend-interfaces'
@@ -191,7 +191,18 @@ describe('two join servers that have routes to each other', () => {
     await using network = ourNetwork()
     for (let round = 0; round < 3; round++) expect(await refusalOf(joinDevice(network, unknownDevice()))).toBe('Other')
     await joinDevice(network, device)
-    expect(ourServer.output.match(/gives no answer for JoinEUI/g)).toHaveLength(1)
+    expect(ourServer.output.match(/gives no usable answer for JoinEUI/g)).toHaveLength(1)
     expect(await counter(ourServer, ours, 'connection')).toBe(3)
+  })
+
+  test('a private key of no route is told of at the start; that of a route, or of an order that waits, is not', async () => {
+    const keys = readdirSync(join(ours.data, 'routes'))
+    const left = join(ours.data, 'routes', `${'0'.repeat(32)}.key`)
+    await ourServer.kill('SIGTERM')
+    copyFileSync(join(ours.data, 'routes', keys[0]!), left)
+    ourServer = await ours.serve()
+    expect(ourServer.output).toContain(`private keys of no route: ${left}; delete`)
+    // It began with an order that waited.
+    expect(partnerServer.output).not.toContain('private keys of no route')
   })
 })

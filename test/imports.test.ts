@@ -70,23 +70,27 @@ function objection({ file, module, typeOnly = false }: Import): string | undefin
   return undefined
 }
 
-/** A room of the server imports another through its index only; main.ts, and what lies beside it, goes everywhere. */
+/**
+ * A room of the server imports another through its index only; main.ts, and what lies beside it, goes everywhere. What
+ * lies beside the two rooms of `http` is for those two, and nothing of `http` for any other room: it imports them.
+ */
 function roomObjection(file: string, target: string): string | undefined {
   const from = roomOf(file)
   const to = roomOf(target)
   if (to === undefined || from === to || from === undefined) return undefined
-  return target.endsWith('/index.ts') ? undefined : 'a room behind its index'
+  if (isHttp(to) && !isHttp(from)) return 'http is entered by main.ts alone'
+  return to === 'http' || target.endsWith('/index.ts') ? undefined : 'a room behind its index'
+}
+
+function isHttp(room: string): boolean {
+  return room === 'http' || room.startsWith('http/')
 }
 
 /** The room of a file in the server: its folder under src, with `http` divided once more. */
 function roomOf(file: string): string | undefined {
   const [, , room, second] = file.split('/')
   if (room === undefined || room.endsWith('.ts')) return undefined
-  return room === 'http' && second !== undefined && !second.endsWith('.ts')
-    ? `http/${second}`
-    : room === 'http'
-      ? undefined
-      : room
+  return room === 'http' && second !== undefined && !second.endsWith('.ts') ? `http/${second}` : room
 }
 
 function resolve(file: string, module: string): string {
@@ -110,6 +114,15 @@ describe('imports', () => {
     ['server/src/join/answer-join.ts', '../storage/ports.ts', 'a room behind its index'],
     ['server/src/join/answer-join.ts', '../storage/index.ts', undefined],
     ['server/src/join/answer-join.ts', './errors.ts', undefined],
+    ['server/src/routing/forward.ts', '../http/fair-share.ts', 'http is entered by main.ts alone'],
+    ['server/src/routing/forward.ts', '../http/backend-interfaces/index.ts', 'http is entered by main.ts alone'],
+    ['server/src/routing/forward.ts', '../fair-share.ts', undefined],
+    ['server/src/http/metrics.ts', '../routing/index.ts', undefined],
+    ['server/src/http/metrics.ts', '../routing/forward.ts', 'a room behind its index'],
+    ['server/src/http/metrics.ts', './backend-interfaces/admission.ts', 'a room behind its index'],
+    ['server/src/http/management-api/problems.ts', '../backend-interfaces/admission.ts', 'a room behind its index'],
+    ['server/src/http/backend-interfaces/admission.ts', '../metrics.ts', undefined],
+    ['server/src/main.ts', './http/metrics.ts', undefined],
     ['hsm/src/pkcs11/library.ts', 'koffi', undefined],
     ['server/src/main.ts', '@mortise/hsm', undefined],
     ['server/src/main.ts', '@mortise/hsm/workbench', 'the trust boundary has one door'],

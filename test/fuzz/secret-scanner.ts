@@ -1,4 +1,5 @@
-import { findSecrets, type Secrets } from '../support/memory.ts'
+import type { Secrets } from '../support/memory.ts'
+import { SecretSearch } from '../support/secret-search.ts'
 
 const PREFIX_BYTES = 4
 const TABLE_BITS = 16
@@ -11,6 +12,7 @@ export class SecretScanner {
   readonly #secrets: Secrets
   readonly #table = new Uint8Array(1 << TABLE_BITS)
   readonly #byPrefix = new Map<number, Buffer[]>()
+  #search: SecretSearch | undefined
 
   constructor(secrets: Secrets) {
     this.#secrets = secrets
@@ -36,7 +38,9 @@ export class SecretScanner {
   }
 
   #namesIn(bytes: Buffer): string[] {
-    const names = findSecrets(bytes, this.#secrets)
+    this.#search ??= new SecretSearch(this.#secrets)
+    const found = this.#search.find(bytes)
+    const names = Array.from(this.#secrets.keys()).filter((name) => found.some((hit) => hit.startsWith(`${name} `)))
     return names.length === 0 ? ['a secret in an unusual form'] : names
   }
 }

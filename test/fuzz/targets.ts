@@ -73,6 +73,7 @@ async function startBi(seeds: readonly number[]): Promise<RunningTarget> {
     },
     close: async () => {
       for (const fuzzer of fuzzers.values()) await fuzzer.close()
+      world.inbox.closeConnections()
     },
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   }

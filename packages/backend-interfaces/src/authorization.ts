@@ -8,8 +8,14 @@ export type Authorization =
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
-/** Headers that say how the message is sent; a secret in their place would break it. */
-const RESERVED = /^(?:host|connection|content-.*|transfer-encoding|expect|upgrade|keep-alive|te|trailer)$/i
+/** Headers that say how the message is sent, and on which way; a secret in their place would break it. */
+const RESERVED =
+  /^(?:host|connection|content-.*|transfer-encoding|expect|upgrade|keep-alive|te|trailer|mortise-forwarded)$/i
+
+/** Whether a header of this name, in whatever case, may say who asks. */
+export function isAuthorizationHeader(name: string): boolean {
+  return HEADER_NAME.test(name) && !RESERVED.test(name)
+}
 
 /**
  * The HTTP header, by its lower-case name.
@@ -31,8 +37,7 @@ export function authorizationHeader(authorization: Authorization): Readonly<Reco
 }
 
 function header(name: string, value: string): Readonly<Record<string, string>> {
-  if (!HEADER_NAME.test(name) || RESERVED.test(name))
-    throw new TypeError('This is no name for a header that says who asks.')
+  if (!isAuthorizationHeader(name)) throw new TypeError('This is no name for a header that says who asks.')
   if (!HEADER_VALUE.test(value)) throw new TypeError('The value of a header is visible ASCII, blanks inside it.')
   return { [name.toLowerCase()]: value }
 }

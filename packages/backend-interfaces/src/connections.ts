@@ -1,7 +1,8 @@
-import { Agent, type Dispatcher } from 'undici'
+import { Agent, type buildConnector, type Dispatcher } from 'undici'
 import { AnswerError } from './answer-error.ts'
 import { MAX_BODY_BYTES } from './json-object.ts'
 import type { RequestStyle } from './request-style.ts'
+import { tlsConnector } from './tls-connector.ts'
 
 export interface ConnectionOptions {
   /** PEM of the authorities that may have signed the server's certificate. */
@@ -28,6 +29,7 @@ export class Connections {
   readonly #options: ConnectionOptions
   readonly #url: URL
   readonly #style: RequestStyle['connections']
+  readonly #connect: buildConnector.connector
   readonly #agents = new Set<Agent>()
   #kept: Agent | undefined
 
@@ -35,6 +37,7 @@ export class Connections {
     this.#url = url
     this.#options = options
     this.#style = style
+    this.#connect = tlsConnector(options)
   }
 
   /** @throws AnswerError connection or timeout */
@@ -64,7 +67,7 @@ export class Connections {
 
   #agent(): Agent {
     if (this.#style === 'kept') return (this.#kept ??= this.#newAgent({}))
-    // An agent of its own: with it go the pool and the cache of TLS sessions, so that the handshake is a full one.
+    // An agent of its own: with it goes the pool.
     const agent = this.#newAgent({
       connections: 1,
       keepAliveTimeout: LEFT_OPEN_MS,
@@ -80,14 +83,7 @@ export class Connections {
   }
 
   #newAgent(options: Agent.Options): Agent {
-    const { ca, cert, key, timeoutMs } = this.#options
-    const agent = new Agent({
-      // TS002 1.0 §20 asks for HTTP/1.1.
-      allowH2: false,
-      connect: { ca, cert, key, timeout: timeoutMs, minVersion: 'TLSv1.2' },
-      maxResponseSize: MAX_BODY_BYTES,
-      ...options,
-    })
+    const agent = new Agent({ allowH2: false, connect: this.#connect, maxResponseSize: MAX_BODY_BYTES, ...options })
     this.#agents.add(agent)
     return agent
   }

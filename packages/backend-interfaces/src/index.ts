@@ -12,14 +12,14 @@ export {
   type NetworkSessionKeys,
 } from './answers.ts'
 export { type AppSKeyReq, MAX_SESSION_KEY_ID_BYTES, parseAppSKeyReq } from './app-s-key-req.ts'
-export { type Authorization, authorizationHeader } from './authorization.ts'
+export { type Authorization, authorizationHeader, isAuthorizationHeader } from './authorization.ts'
 export { type AnswerInbox, type BackendInterfacesClient, type ClientOptions, createClient } from './client.ts'
 export type { HttpAnswer } from './connections.ts'
 export { DIALECT_NAMES, type Dialect, type DialectName, dialectOf, isDialectName } from './dialects.ts'
 export type { HexCase } from './hex-case.ts'
 export { type HomeNsReq, parseHomeNsReq } from './home-ns-req.ts'
 export { type JoinReq, parseJoinReq } from './join-req.ts'
-export { MAX_BODY_BYTES, MAX_DEPTH, type Members } from './json-object.ts'
+export { hasLookAlikes, MAX_BODY_BYTES, MAX_DEPTH, type Members } from './json-object.ts'
 export {
   isWrapped,
   type KeyEnvelope,
@@ -70,3 +70,4 @@ export {
   resolveNetId,
 } from './resolve.ts'
 export { type FailureCode, parseResultCode, RESULT_CODES, type ResultCode, resultCodeFor } from './result-codes.ts'
+export { connectTls } from './tls-connection.ts'

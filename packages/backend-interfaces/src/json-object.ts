@@ -43,6 +43,17 @@ export function readJsonObject(body: Uint8Array): JsonObject {
   return { kind: 'object', members: value }
 }
 
+/**
+ * Whether two names of members differ in their case alone, in a body that {@link readJsonObject} has read. Here they are
+ * two members; to a program that takes names in any case, as Go does, the last one counts.
+ */
+export function hasLookAlikes(body: Uint8Array): boolean {
+  const json = readJsonObject(body)
+  if (json.kind !== 'object') return true
+  const names = Object.keys(json.members)
+  return new Set(names.map((name) => name.toLowerCase())).size < names.length
+}
+
 export function isJsonObject(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

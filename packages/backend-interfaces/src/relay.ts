@@ -2,19 +2,25 @@ import type { NsId } from '@mortise/lorawan'
 import { AnswerError } from './answer-error.ts'
 import { answerHeader } from './answers.ts'
 import type { Dialect } from './dialects.ts'
-import { type Members, readJsonObject } from './json-object.ts'
+import { isJsonObject, type Members, readJsonObject } from './json-object.ts'
+import { WRAPPED_KEY_SIZE } from './key-envelope.ts'
 import { readAnswer, readResult } from './parse-answer.ts'
 import type { RequestHeader } from './parse-header.ts'
 import type { ProtocolVersion } from './protocol-version.ts'
 import { type ResultCode, resultCodeFor } from './result-codes.ts'
-import { readUnsigned } from './wire-values.ts'
+import { isAbsent, readHexOf, readUnsigned } from './wire-values.ts'
 
 /** An answer of another join server, as it goes on to whoever asked. */
 export interface RelayedAnswer {
   /** JSON text. */
   readonly body: string
   readonly resultCode: ResultCode
+  /** A network session key stands in it that is not wrapped under a KEK. */
+  readonly hasClearNetworkKeys: boolean
 }
+
+/** In small letters: programs in Go, as network servers are, take a name in any. */
+const NETWORK_KEYS: ReadonlySet<string> = new Set(['nwkskey', 'fnwksintkey', 'snwksintkey', 'nwksenckey'])
 
 /** Members of a header that are not the same in both versions; 1.0 has the first alone. */
 const OF_THE_VERSION: ReadonlySet<string> = new Set(['ProtocolVersion', 'SenderNSID', 'ReceiverNSID'])
@@ -54,12 +60,31 @@ export function relayAnswer(body: Uint8Array, header: RequestHeader, dialect: Di
     throw new AnswerError('unexpected_message', 'The answer has the TransactionID of another request.')
   }
   const { resultCode } = readResult(members['Result'])
+  const hasClearNetworkKeys = Object.entries(members).some(
+    ([name, value]) => NETWORK_KEYS.has(name.toLowerCase()) && !isAbsent(value) && !isWrappedKey(value),
+  )
+  return { body: relayedBody(body, members, header, dialect, resultCode), resultCode, hasClearNetworkKeys }
+}
+
+function relayedBody(
+  body: Uint8Array,
+  members: Members,
+  header: RequestHeader,
+  dialect: Dialect,
+  resultCode: ResultCode,
+): string {
   const result = members['Result'] as Members
   const legibleCode = resultCodeFor(resultCode, header.protocolVersion, dialect)
   const isInVersion = members['ProtocolVersion'] === header.protocolVersion
-  if (isInVersion && result['ResultCode'] === legibleCode) return { body: Buffer.from(body).toString(), resultCode }
+  if (isInVersion && result['ResultCode'] === legibleCode) return Buffer.from(body).toString()
   const answer = isInVersion ? members : inVersionOf(header, dialect, members)
-  return { body: JSON.stringify({ ...answer, Result: { ...result, ResultCode: legibleCode } }), resultCode }
+  return JSON.stringify({ ...answer, Result: { ...result, ResultCode: legibleCode } })
+}
+
+function isWrappedKey(value: unknown): boolean {
+  if (!isJsonObject(value)) return false
+  const { KEKLabel, AESKey } = value
+  return typeof KEKLabel === 'string' && KEKLabel !== '' && readHexOf(AESKey, WRAPPED_KEY_SIZE) !== undefined
 }
 
 function inVersionOf(header: RequestHeader, dialect: Dialect, members: Members): Members {

@@ -14,6 +14,8 @@ export interface KeyPair {
 export interface Certificates {
   readonly ca: Buffer
   readonly server: KeyPair
+  /** Its key is on a curve that has no NIST name. */
+  readonly brainpoolServer: KeyPair
   readonly client: KeyPair
   /** An authority that signed none of the others, and a client certificate of its own. */
   readonly otherCa: Buffer
@@ -29,6 +31,13 @@ export async function makeCertificates(): Promise<Certificates> {
     return {
       ca: ca.cert,
       server: await issue(dir, 'ca', 'server', 'subjectAltName=DNS:localhost,IP:127.0.0.1'),
+      brainpoolServer: await issue(
+        dir,
+        'ca',
+        'brainpool',
+        'subjectAltName=DNS:localhost,IP:127.0.0.1',
+        'brainpoolP256r1',
+      ),
       client: await issue(dir, 'ca', 'client', 'extendedKeyUsage=clientAuth'),
       otherCa: otherCa.cert,
       otherClient: await issue(dir, 'other-ca', 'other-client', 'extendedKeyUsage=clientAuth'),
@@ -38,17 +47,21 @@ export async function makeCertificates(): Promise<Certificates> {
   }
 }
 
-const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+function newKey(curve: string): string[] {
+  return ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`, '-nodes']
+}
 
 async function makeAuthority(dir: string, name: string): Promise<KeyPair> {
   const files = ['-keyout', `${name}.key`, '-out', `${name}.crt`]
-  await run('openssl', ['req', '-x509', ...NEW_KEY, ...files, '-days', '2', '-subj', `/CN=${name}`], { cwd: dir })
+  await run('openssl', ['req', '-x509', ...newKey('P-256'), ...files, '-days', '2', '-subj', `/CN=${name}`], {
+    cwd: dir,
+  })
   return readKeyPair(dir, name)
 }
 
-async function issue(dir: string, ca: string, name: string, extension: string): Promise<KeyPair> {
+async function issue(dir: string, ca: string, name: string, extension: string, curve = 'P-256'): Promise<KeyPair> {
   const files = ['-keyout', `${name}.key`, '-out', `${name}.csr`]
-  await run('openssl', ['req', ...NEW_KEY, ...files, '-subj', `/CN=${name}`], { cwd: dir })
+  await run('openssl', ['req', ...newKey(curve), ...files, '-subj', `/CN=${name}`], { cwd: dir })
   await writeFile(join(dir, `${name}.ext`), extension)
   const signer = ['-CA', `${ca}.crt`, '-CAkey', `${ca}.key`, '-CAcreateserial', '-days', '2']
   const request = ['-in', `${name}.csr`, '-out', `${name}.crt`, '-extfile', `${name}.ext`]

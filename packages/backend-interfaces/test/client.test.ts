@@ -245,6 +245,17 @@ describe('the client over mutual TLS', () => {
     expect(seen).toEqual([])
   })
 
+  it('survives a key on a curve without a NIST name, on which Node ends with a segmentation fault', async () => {
+    const { ca, brainpoolServer, server: usual } = certificates
+    server.setSecureContext({ ...brainpoolServer, ca })
+    try {
+      await using ns = client()
+      expect(await ns.joinReq(JOIN)).toMatchObject({ resultCode: 'Success' })
+    } finally {
+      server.setSecureContext({ ...usual, ca })
+    }
+  })
+
   it('speaks no plain http', () => {
     expect(() => client({ url: 'http://127.0.0.1/' })).toThrow(TypeError)
   })

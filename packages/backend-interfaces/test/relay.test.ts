@@ -90,6 +90,17 @@ describe('an answer', () => {
     expect(JSON.parse(body)).toMatchObject({ Result: { ResultCode: expected, Description: 'what they say' } })
   })
 
+  test.each<[boolean, string, Message]>([
+    [false, 'a key under a KEK', JOIN_ANS],
+    [false, 'no network key', { ...JOIN_ANS, NwkSKey: undefined }],
+    [false, 'an AppSKey alone in clear', { ...JOIN_ANS, AppSKey: { AESKey: '22'.repeat(16) } }],
+    [true, 'a key without a label', { ...JOIN_ANS, NwkSKey: { AESKey: '11'.repeat(16) } }],
+    [true, 'a label over a key that is not wrapped', { ...JOIN_ANS, NwkSKey: { KEKLabel: 'ns', AESKey: '11' } }],
+    [true, 'one of three in clear', { ...JOIN_ANS, FNwkSIntKey: JOIN_ANS.NwkSKey, SNwkSIntKey: { AESKey: '11' } }],
+  ])('says %s of network keys in clear: %s', (expected, _what, message) => {
+    expect(relayAnswer(bytes(message), ASKED_1_0, STANDARD).hasClearNetworkKeys).toBe(expected)
+  })
+
   const broken: [string, Uint8Array, string][] = [
     ['HTML', Buffer.from('<html><body>It works!</body></html>'), 'not_json'],
     ['nothing', Buffer.from(''), 'not_json'],

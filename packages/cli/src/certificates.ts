@@ -68,13 +68,26 @@ export async function issueServerCertificate(
   ca: CertificateAndKey,
   names: readonly [string, ...string[]],
 ): Promise<CertificateAndKey> {
+  // Also a client's: asynchronous answers are posted to peers with it.
+  return await issueForNames(ca, names, [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth])
+}
+
+/** Issues a certificate to a peer's listener, where answers are posted to: it opens nothing here. */
+export async function issueListenerCertificate(ca: CertificateAndKey, host: string): Promise<CertificateAndKey> {
+  return await issueForNames(ca, [host], [x509.ExtendedKeyUsage.serverAuth])
+}
+
+async function issueForNames(
+  ca: CertificateAndKey,
+  names: readonly [string, ...string[]],
+  usages: x509.ExtendedKeyUsage[],
+): Promise<CertificateAndKey> {
   const alternatives = names.map((name) => ({
     type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const),
     value: name,
   }))
   return await issueLeaf(ca, names[0], [
-    // Also a client's: asynchronous answers are posted to peers with it.
-    new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+    new x509.ExtendedKeyUsageExtension(usages),
     new x509.SubjectAlternativeNameExtension(alternatives),
   ])
 }

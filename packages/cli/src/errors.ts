@@ -86,7 +86,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     hint: 'look at it with `mortise device show EUI`; remove it first if it is to be replaced',
   },
   peer_exists: {
-    message: 'there is a peer with this id or certificate already',
+    message: 'there is a peer with this id, certificate or token already',
     hint: 'see `mortise peer list`',
   },
   route_exists: {
@@ -98,15 +98,35 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     hint: 'see `mortise peer set --help`',
   },
   certificate_last: {
-    message: 'it is the last certificate of the peer',
+    message: 'the peer is known by nothing but this certificate',
     hint: 'give it another one first (mortise peer certificate add), or let nobody in: mortise peer disable',
   },
   certificate_limit: {
     message: 'the peer has as many certificates as it may have',
     hint: 'remove one that it does not show any more: mortise peer certificate remove',
   },
+  token_last: {
+    message: 'the peer is known by nothing but this token',
+    hint: 'give it another one first (mortise peer token add), or let nobody in: mortise peer disable',
+  },
+  token_limit: {
+    message: 'the peer has as many tokens as it may have',
+    hint: 'remove one that it does not show any more: mortise peer token remove',
+  },
   agreement_exists: { message: 'there is this agreement already', hint: 'see `mortise peer agreement list`' },
   agreement_unknown: { message: 'there is no such agreement', hint: 'see `mortise peer agreement list`' },
+  peer_limit: {
+    message: 'there are as many peers as there may be',
+    hint: 'remove one that does not come any more: mortise peer remove',
+  },
+  agreement_limit: {
+    message: 'there are as many agreements as there may be',
+    hint: 'agree on a prefix of JoinEUIs in place of single devices: mortise peer agreement add --join-eui',
+  },
+  route_limit: {
+    message: 'there are as many routes as there may be',
+    hint: 'remove one that nobody needs any more: mortise route remove',
+  },
   route_unknown: { message: 'there is no such route', hint: 'see `mortise route list`' },
   kek_exists: { message: 'this KEK is there already', hint: 'see `mortise kek list`' },
   label_in_use: {

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { refuseUnfit, SecretFileError } from '@mortise/hsm'
 import { CliError, errorCode } from './errors.ts'
@@ -28,10 +28,30 @@ export function writeNewFile(path: string, content: string | Uint8Array): void {
   }
 }
 
+/** Certificates, keys and configurations are a few kilobytes. */
+const MAX_SMALL_FILE_BYTES = 1_048_576
+
+/**
+ * Text of a small file that somebody else may have named: a pipe or a device would never end, and is not read.
+ * @throws Error of the operating system; EFBIG for what is too large, EINVAL for what is no file
+ */
+export function readSmallFile(path: string): string {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(file)
+    const code = stat.isDirectory() ? 'EISDIR' : 'EINVAL'
+    if (!stat.isFile()) throw Object.assign(new Error(`${path} is not a file`), { code })
+    if (stat.size > MAX_SMALL_FILE_BYTES) throw Object.assign(new Error(`${path} is too large`), { code: 'EFBIG' })
+    return readFileSync(file, 'utf8')
+  } finally {
+    closeSync(file)
+  }
+}
+
 /** Text of a file that holds no secret. @throws CliError file_missing, file_unreadable */
 export function readTextFile(path: string, what: string, hint: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readSmallFile(path)
   } catch (error) {
     throw unreadable(error, path, what, hint)
   }

@@ -39,6 +39,11 @@ export const fingerprintOption = parsedBy(
   'the SHA-256 fingerprint of a certificate, 64 hexadecimal digits',
 )
 
+export const digestOption = parsedBy(
+  (text) => accepted(text.toLowerCase(), (hex) => /^[0-9a-f]{64}$/.test(hex)),
+  'the SHA-256 of a token as it is listed, 64 hexadecimal digits',
+)
+
 /** An AS-ID: printable ASCII without spaces. @throws Error */
 export function parseAsId(text: string): string {
   return printable(text, MAX_AS_ID_BYTES)

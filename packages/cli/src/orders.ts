@@ -1,6 +1,7 @@
 import { type Change, envelopeDigest, type Order, ORDER_FORMAT, orderText, sealEnvelope, signOrder } from '@mortise/hsm'
 import type { Administration, OrderReport, SubmittedOrder } from '@mortise/server'
-import { CliError, errorCode } from './errors.ts'
+import { CliError, errorCode, messageOf } from './errors.ts'
+import type { CreatedPaths } from './init/created-paths.ts'
 import type { Operator } from './operator.ts'
 import { highestSigned, recordSigned } from './sequence-file.ts'
 
@@ -10,11 +11,16 @@ export interface OrderMaterial {
   readonly keys?: readonly Uint8Array[]
   /** Client certificates (PEM) that `peer.add` names by fingerprint. */
   readonly certificates?: readonly string[]
+  /** What was made for the order, a private key that it names for instance. */
+  readonly files?: Pick<CreatedPaths, 'keep'>
 }
 
 /** Somebody else may take the number that this command was about to use: another command, or the same key elsewhere. */
 const MAX_ATTEMPTS = 5
 const SEQUENCE_TAKEN = new Set(['order_replayed', 'order_sequence_taken'])
+
+/** The order was sent, and what came back says nothing of it: it may be in effect. */
+const NO_ANSWER = new Set(['server_unreachable', 'http_failed', 'answer_malformed'])
 
 /** Builds, seals, signs and submits orders of one operator, one after another. */
 export class OrderDesk {
@@ -32,16 +38,21 @@ export class OrderDesk {
     return this.#operator.hsm.organisationId
   }
 
-  /** Submits one order. @throws what the administration throws when the order is refused */
+  /**
+   * Submits one order.
+   * @throws what the administration throws when the order is refused; CliError order_outcome_unknown, and then `files` stay
+   */
   async submit(changes: readonly Change[], material: OrderMaterial = {}): Promise<OrderReport> {
-    const { keys = [], certificates = [] } = material
+    const { keys = [], certificates = [], files } = material
     const envelope = keys.length === 0 ? undefined : sealEnvelope(this.#operator.importPublicKey, keys)
     for (let attempt = 1; ; attempt++) {
       const sequence = await this.#takeSequence()
       try {
         return await this.#administration.submitOrder(this.#sign(sequence, changes, envelope, certificates))
       } catch (error) {
-        if (!SEQUENCE_TAKEN.has(errorCode(error) ?? '') || attempt === MAX_ATTEMPTS) throw error
+        const code = errorCode(error) ?? ''
+        if (NO_ANSWER.has(code)) throw outcomeUnknown(error, files)
+        if (!SEQUENCE_TAKEN.has(code) || attempt === MAX_ATTEMPTS) throw error
         this.#nextSequence = undefined
       }
     }
@@ -95,6 +106,14 @@ export class OrderDesk {
     if (Number.isSafeInteger(nextSequence) && nextSequence >= 1) return nextSequence
     throw new CliError('server_answer_malformed', 'the server names no sequence number for the next order')
   }
+}
+
+function outcomeUnknown(cause: unknown, files: OrderMaterial['files']): CliError {
+  files?.keep()
+  return new CliError('order_outcome_unknown', `it is not known what became of the order: ${messageOf(cause)}`, {
+    hint: '`mortise status` and the lists show it; files that were made for it are still there',
+    cause,
+  })
 }
 
 /** A sentence about what became of an order. */

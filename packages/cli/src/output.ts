@@ -1,13 +1,14 @@
 import { type CliError, describeFailure } from './errors.ts'
+import { printable, printableLines } from './printable.ts'
 
 /** What a command tells, for a program (`--json`) or for a person. */
 export function report(options: { readonly json?: boolean }, value: unknown, text: () => string): void {
-  process.stdout.write(options.json === true ? `${JSON.stringify(value)}\n` : `${text()}\n`)
+  process.stdout.write(options.json === true ? `${JSON.stringify(value)}\n` : `${printableLines(text())}\n`)
 }
 
 /** A line for people beside the result; it never mixes with what a program reads. */
 export function note(line: string): void {
-  process.stderr.write(`mortise: ${line}\n`)
+  process.stderr.write(`mortise: ${printable(line)}\n`)
 }
 
 export function warn(line: string): void {

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { connect } from 'node:tls'
+import { connectTls } from '@mortise/backend-interfaces'
 
 const TIMEOUT_MS = 5000
 
@@ -12,7 +12,7 @@ export function servedCertificate(url: string): Promise<X509Certificate | undefi
   const { hostname, port } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve) => {
-    const socket = connect({
+    const socket = connectTls({
       ...{ host, port: Number(port === '' ? 443 : port), rejectUnauthorized: false, timeout: TIMEOUT_MS },
       ...(isIP(host) === 0 && { servername: host }),
     })

@@ -90,6 +90,20 @@ describe('zone records', () => {
   })
 })
 
+test('no CNAME stands at the top of a zone, beside SOA and NS: BIND refuses it, and so it is not written', async () => {
+  const origin = `${OURS_NAME}.${ORIGIN}`
+  expect(() => checked(origin, `$ORIGIN ${origin}.\n$TTL 3600\n@ IN CNAME js.example.com.\n`)).toThrow()
+  const words = ['dns', 'zone', '--host', 'js.example.com', '--origin', origin, '--cname', '--join-eui']
+  const { code, stdout, stderr } = await mortise([...words, OURS])
+  expect([code, stdout]).toEqual([2, ''])
+  expect(stderr).toContain('a CNAME cannot stand at the top of a zone')
+  const above = await mortise([...words.with(5, ORIGIN), OURS])
+  expect([above.code, checked(ORIGIN, above.stdout)]).toEqual([
+    0,
+    [`${OURS_NAME}.${ORIGIN}. 3600 IN CNAME js.example.com.`],
+  ])
+})
+
 describe('mortise dns zone', () => {
   const options = ['dns', 'zone', '--host', 'JS.example.com.', '--join-eui', OURS]
 

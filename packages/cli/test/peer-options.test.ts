@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseNsId } from '@mortise/lorawan'
@@ -9,10 +10,17 @@ import {
   createCa,
   issueClientCertificate,
 } from '../src/certificates.ts'
-import { certificateNameOption, fingerprintOption, httpsUrlOption, joinEuiPrefixOption } from '../src/identifiers.ts'
+import {
+  certificateNameOption,
+  digestOption,
+  fingerprintOption,
+  httpsUrlOption,
+  joinEuiPrefixOption,
+} from '../src/identifiers.ts'
 import { CreatedPaths } from '../src/init/created-paths.ts'
 import { type CredentialOptions, credentialOf } from '../src/peers/credentials.ts'
 import { changedSettings, newSettings, type SettingOptions } from '../src/peers/settings.ts'
+import { tokenAsOption, writeToken } from '../src/peers/tokens.ts'
 
 const NS_ID = parseNsId('70b3d57ed0000001')
 const URL_OF_NS = 'https://ns.example/answers'
@@ -94,12 +102,43 @@ describe('what a peer is known by', () => {
 
   test('is a certificate, or a CA and a name', async () => {
     const fingerprint = certificateFingerprint(leaf.certificate)
-    expect(await known({ certificate: file('leaf') })).toMatchObject({ credential: { fingerprint } })
+    const certificate = await known({ certificate: file('leaf') })
+    expect(certificate).toMatchObject({ named: { certificate: fingerprint }, facts: { certificate: { fingerprint } } })
+    expect(certificate.pems.map(certificateFingerprint)).toEqual([fingerprint])
+    const ofCa = certificateFingerprint(ca.certificate)
     const authority = await known({ ca: file('ca'), name: 'ns.example' })
     expect(authority).toMatchObject({
-      credential: { fingerprint: certificateFingerprint(ca.certificate) },
-      name: 'ns.example',
+      named: { authority: ofCa, name: 'ns.example' },
+      facts: { authority: { fingerprint: ofCa } },
     })
+    expect(authority.pems.map(certificateFingerprint)).toEqual([ofCa])
+  })
+
+  test.each<[string | undefined, RegExp, string]>([
+    [undefined, /^Authorization: Bearer mortise_[\w-]{43}\n$/, 'authorization'],
+    ['bearer', /^Authorization: Bearer mortise_[\w-]{43}\n$/, 'authorization'],
+    ['basic', /^Authorization: Basic [\w+/]+=*\n$/, 'authorization'],
+    ['X-Join-Server', /^X-Join-Server: mortise_[\w-]{43}\n$/, 'x-join-server'],
+    ['Authorization', /^Authorization: mortise_[\w-]{43}\n$/, 'authorization'],
+  ])('is a token as %s, of which only the digest is told', async (tokenAs, line, header) => {
+    const path = file('token')
+    using created = new CreatedPaths()
+    const options = { data: directory, token: path, ...(tokenAs !== undefined && { tokenAs }) }
+    const { named, pems, ...told } = await credentialOf('000013', options, created)
+    const written = readFileSync(path, 'utf8')
+    expect(written).toMatch(line)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const value = written.slice(written.indexOf(' ') + 1, -1)
+    const digest = createHash('sha256').update(value).digest('hex')
+    expect({ named, pems }).toEqual({ named: { token: digest, header }, pems: [] })
+    expect(JSON.stringify(told)).toContain(digest)
+    expect(JSON.stringify(told)).not.toMatch(/mortise_|Basic/)
+    if (tokenAs !== 'basic') return
+    expect(Buffer.from(value.slice('Basic '.length), 'base64').toString()).toMatch(/^000013:mortise_[\w-]{43}$/)
+  })
+
+  test('is a token of its own each time', async () => {
+    expect(await known({ token: file('once') })).not.toEqual(await known({ token: file('once') }))
   })
 
   test.each<[string, string, () => Omit<CredentialOptions, 'data'>]>([
@@ -110,6 +149,13 @@ describe('what a peer is known by', () => {
     ['a CA alone, which admits nobody', 'usage', () => ({ ca: file('ca') })],
     ['a name alone', 'usage', () => ({ certificate: file('leaf'), name: 'ns.example' })],
     ['a directory without a request', 'usage', () => ({ certificate: file('leaf'), out: 'out' })],
+    ['a token and a certificate', 'usage', () => ({ token: file('t'), certificate: file('leaf') })],
+    ['a token and a CA', 'usage', () => ({ token: file('t'), ca: file('ca'), name: 'ns.example' })],
+    ['a token and a name', 'usage', () => ({ token: file('t'), name: 'ns.example' })],
+    ['a way to show a token, and none', 'usage', () => ({ certificate: file('leaf'), tokenAs: 'basic' })],
+    ['a token with a directory', 'usage', () => ({ token: file('t'), out: 'out' })],
+    ['a token in a file that is there', 'file_exists', () => ({ token: file('leaf') })],
+    ['a token where there is no directory', 'directory_missing', () => ({ token: join(directory, 'a', 'b') })],
     ['a directory with a CA', 'usage', () => ({ ca: file('ca'), name: 'ns.example', out: 'out' })],
     ['a CA that is none', 'certificate_not_authority', () => ({ ca: file('leaf'), name: 'ns.example' })],
     ['a file with two certificates', 'certificate_ambiguous', () => ({ ca: file('two'), name: 'ns.example' })],
@@ -128,10 +174,22 @@ test.each([
   ],
   [certificateNameOption, 'Network server 13', ['*.example', '.example', '', 'ns.example ', 'tür']],
   [fingerprintOption, 'ab'.repeat(32), ['ab', 'xy'.repeat(32), 'ab'.repeat(33)]],
+  [digestOption, 'AB'.repeat(32), ['ab', 'xy'.repeat(32), 'ab:'.repeat(32)]],
+  [tokenAsOption, 'Basic', ['', 'Host', 'content-length', 'X Token', 'X-Token:', 'Mortise-Forwarded', 'a'.repeat(65)]],
+  [tokenAsOption, 'X-Token', ['transfer-encoding']],
   [joinEuiPrefixOption, '70b3d57ed/36', ['70b3d57ed', '70b3d57ed0000001/40', '70b3d57ed/65']],
 ])('options are read strictly (%#)', (read, good, bad) => {
   expect(read(good)).toBeDefined()
   for (const text of bad) expect(() => read(text)).toThrow(/^Expected/)
+})
+
+test('HTTP Basic has no user name with a colon, so that AS-ID gets no such token', () => {
+  using created = new CreatedPaths()
+  const path = join(tmpdir(), `mortise-token-${process.pid}`)
+  const usage = expect.objectContaining({ code: 'usage' }) as Error
+  expect(() => writeToken('as:door', path, { tokenAs: 'basic' }, created)).toThrow(usage)
+  expect(existsSync(path)).toBe(false)
+  expect(writeToken('as-door', path, { tokenAs: 'basic' }, created)).toMatchObject({ header: 'authorization' })
 })
 
 test('a fingerprint may be written as OpenSSL writes it', () => {

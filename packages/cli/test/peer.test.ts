@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import type { AgreementView, PeerView } from '@mortise/server'
@@ -34,26 +34,25 @@ class Caller implements Disposable {
   readonly #socket: TLSSocket
   #received = ''
 
-  constructor({ certificate, privateKey }: CertificateAndKey) {
+  constructor(credentials: CertificateAndKey | undefined) {
     const [, host = '', port = ''] = /^(?:https:\/\/)?(.*):(\d+)$/.exec(server.facts.bi) ?? []
     const ca = readFileSync(join(place.data, 'ca.pem'))
     this.#socket = connect({
       host,
       port: Number(port),
       ca,
-      cert: certificate,
-      key: privateKey,
+      ...(credentials && { cert: credentials.certificate, key: credentials.privateKey }),
       servername: 'localhost',
     })
     this.#socket.on('data', (chunk: Buffer) => (this.#received += chunk.toString()))
   }
 
   /** The ResultCode of a message that lacks everything but its header: who calls is looked at first. */
-  async result(senderId: string): Promise<unknown> {
+  async result(senderId: string, head = ''): Promise<unknown> {
     const header = { ProtocolVersion: '1.0', SenderID: senderId, ReceiverID: '70b3d57ed0000001', TransactionID: 1 }
     const body = JSON.stringify({ ...header, MessageType: 'JoinReq' })
     this.#received = ''
-    this.#socket.write(`POST / HTTP/1.1\r\nHost: js\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    this.#socket.write(`POST / HTTP/1.1\r\nHost: js\r\nContent-Length: ${body.length}\r\n${head}\r\n${body}`)
     while (!/\r\n\r\n\{.*\}$/s.test(this.#received)) await once(this.#socket, 'data')
     const { Result } = JSON.parse(this.#received.slice(this.#received.indexOf('\r\n\r\n'))) as { Result: unknown }
     return (Result as { ResultCode: string }).ResultCode
@@ -172,13 +171,6 @@ test('peer set changes what is given and leaves the rest', async () => {
   expect(await mortise(set())).toMatchObject({ code: 2 })
 })
 
-test('peer set changes the protocol of an application server', async () => {
-  await json(at('peer', 'add', 'as', '--as-id', 'door-app', '--issue-certificate', place.path('as')))
-  const set = at('peer', 'set', 'as', '--as-id', 'door-app', '--protocol', '1.1')
-  expect(await json(set)).toMatchObject({ state: 'adopted', protocol: '1.1' })
-  expect((await run('peer', 'list')).stdout).toMatch(/^as +door-app +1\.1 +active/m)
-})
-
 test('peer certificate: a further one is let in, and one that is removed is revoked at once, on open connections too', async () => {
   const id = '000030'
   const [old, renewed] = [place.path('old'), place.path('renewed')]
@@ -202,6 +194,62 @@ test('peer certificate: a further one is let in, and one that is removed is revo
   const last = new X509Certificate(issuedIn(renewed).certificate).fingerprint256
   const refused = await run('peer', 'certificate', 'remove', id, last, '--yes')
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('[certificate_last]') as string })
+})
+
+test('peer token: one lets a peer in without a certificate, in the header that it is for; removed, it is revoked', async () => {
+  const id = '000050'
+  const files = ['bearer.header', 'own.header'].map((name) => place.path(name)) as [string, string]
+  const added = await run('peer', 'add', 'ns', '--net-id', id, '--token', files[0])
+  expect(added).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('whoever has that line is the peer') as string,
+  })
+  expect(statSync(files[0]).mode & 0o777).toBe(0o600)
+  const more = await run('peer', 'token', 'add', `ns:${id}`, '--token', files[1], '--token-as', 'X-Join-Server')
+  expect(more.stdout).toContain('as well')
+  const [bearer, own] = files.map((file) => readFileSync(file, 'utf8').trim()) as [string, string]
+  expect([bearer, own].map((line) => line.split(' mortise_')[0])).toEqual(['Authorization: Bearer', 'X-Join-Server:'])
+  const listed = await json<PeerView['tokens']>(at('peer', 'token', 'list', id))
+  expect(listed.map(({ header }) => header)).toEqual(['authorization', 'x-join-server'])
+  const [first, second] = listed.map(({ digest }) => digest) as [string, string]
+  const texts = [
+    ...[(await run('peer', 'list')).stdout, (await run('peer', 'show', id)).stdout],
+    (await run('peer', 'token', 'list', id)).stdout,
+  ]
+  for (const text of texts) for (const digest of [first, second]) expect(text).toContain(digest.slice(0, 16))
+  for (const text of [...texts, added.stdout, more.stdout]) expect(text).not.toContain('mortise_')
+  expect(await json(at('peer', 'show', id))).toMatchObject({ certificates: [], tokens: listed })
+
+  using caller = new Caller(undefined)
+  for (const line of [bearer, own, bearer]) expect(await caller.result(id, `${line}\r\n`)).toBe(KNOWN)
+  const remove = at('peer', 'token', 'remove', id, first)
+  expect((await mortise(remove)).stderr).toContain('--yes')
+  expect(await json([...remove, '--yes'])).toMatchObject({ token: { digest: first, header: 'authorization' } })
+  expect(await caller.result(id, `${own}\r\n`)).toBe(KNOWN)
+  expect(await caller.result(id, `${bearer}\r\n`)).toBe(STRANGER)
+
+  const unknown = await mortise([...remove, '--yes', '--json'])
+  expect(JSON.parse(unknown.stderr)).toMatchObject({ code: 'token_unknown' })
+  const last = await run('peer', 'token', 'remove', id, second, '--yes')
+  expect(last).toMatchObject({ code: 1, stderr: expect.stringContaining('[token_last]') as string })
+})
+
+test('peer token: a file that is there is left, and one of an order that was refused is not', async () => {
+  const id = '000051'
+  const file = place.path('kept.header')
+  await json(at('peer', 'add', 'ns', '--net-id', id, '--token', file))
+  const before = readFileSync(file, 'utf8')
+  const again = await run('peer', 'token', 'add', id, '--token', file, '--json')
+  expect(JSON.parse(again.stderr)).toMatchObject({ code: 'file_exists' })
+  expect(readFileSync(file, 'utf8')).toBe(before)
+  const other = place.path('refused.header')
+  const twice = await run('peer', 'add', 'ns', '--net-id', id, '--token', other, '--json')
+  expect(JSON.parse(twice.stderr)).toMatchObject({ code: 'peer_exists' })
+  expect(existsSync(other)).toBe(false)
+  expect(await run('peer', 'token', 'add', id)).toMatchObject({ code: 2 })
+  const reserved = await run('peer', 'token', 'add', id, '--token', other, '--token-as', 'Content-Length')
+  expect(reserved).toMatchObject({ code: 2, stderr: expect.stringContaining('name of an HTTP header') as string })
+  expect((await json<unknown[]>(at('peer', 'token', 'list', id))).length).toBe(1)
 })
 
 test('peer agreement: added for a device, for JoinEUIs and for all, listed, shown and removed', async () => {

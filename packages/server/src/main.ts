@@ -1,5 +1,12 @@
 import { DIALECT_NAMES, dialectOf } from '@mortise/backend-interfaces'
-import { dataDirectory, type DataDirectory, routeKeyFile, type ServeOptions, writeServerFile } from './config/index.ts'
+import {
+  dataDirectory,
+  type DataDirectory,
+  routeKeyFile,
+  routesWithKey,
+  type ServeOptions,
+  writeServerFile,
+} from './config/index.ts'
 import { type ConnectedHsm, connectHsm } from './connect-hsm.ts'
 import {
   Admission,
@@ -20,12 +27,13 @@ import { createManagementApi, type ManagementApi } from './http/management-api/i
 import { Metrics } from './http/metrics.ts'
 import { OverloadLog } from './http/overload-log.ts'
 import { RefusalLog } from './http/refusal-log.ts'
-import { Agreements, ApiKeys, changesPeers, PeerDirectory } from './identity/index.ts'
+import { Agreements, ApiKeys, PeerDirectory } from './identity/index.ts'
 import { createAnswerJoin, createFindHomeNetwork, createReleaseAppSKey } from './join/index.ts'
 import { type Administration, LocalAdministration, OrderAdopter, type OwnCertificates } from './kms/index.ts'
 import { acquireDirectoryLock } from './lock/index.ts'
 import { messageOf } from './message-of.ts'
-import { changesRoutes, createForward, RouteTable } from './routing/index.ts'
+import { DirectoryReload } from './reload-directory.ts'
+import { createForward, RouteTable, tellLeftKeys } from './routing/index.ts'
 import { openDatabase, type Storage } from './storage/index.ts'
 
 /** Where network servers of the known kinds post to, whatever their operators configure. */
@@ -108,18 +116,15 @@ function startServices(options: ServeOptions, directory: DataDirectory, cleanup:
   const agreements = new Agreements(storage.administration)
   const keyFile = (routeId: string): string => routeKeyFile(directory, routeId)
   const routes = cleanup.use(new RouteTable({ storage: storage.administration, keyFile, log }))
+  tellLeftKeys({ storage: storage.administration, routeIds: () => routesWithKey(directory), keyFile, log })
+  const reload = cleanup.use(new DirectoryReload({ peers, agreements, routes, log }))
   const hsm = cleanup.adopt(connectHsm(options, directory, storage), (connected) => connected.close())
   const adopter = cleanup.use(
     new OrderAdopter({
       storage: storage.administration,
       hsm: hsm.client,
       receiptCommitted: (receipt) => hsm.progress.committed(receipt),
-      adopted: (changes) => {
-        if (changes.some(changesRoutes)) routes.reload()
-        if (!changes.some(changesPeers)) return
-        peers.reload()
-        agreements.reload()
-      },
+      adopted: (changes) => reload.adopted(changes),
     }),
   )
   hsm.onReady(() => adopter.adoptWaiting())

@@ -1,18 +1,12 @@
 import { createSecureContext } from 'node:tls'
 import { CallerConnections } from '../http/pool.ts'
-import { type BiWorld, type Caller, CALLERS } from './world.ts'
+import { type Caller, CALLERS } from './peers.ts'
+import type { BiWorld } from './world.ts'
 
-const KEPT: Readonly<Record<Caller, number>> = {
-  clear: 8,
-  wrapped: 4,
-  named: 2,
-  second: 2,
-  unwelcome: 1,
-  disabled: 1,
-  keyless: 1,
-  other: 1,
-  stranger: 1,
-  nobody: 1,
+/** How many connections each keeps; others one. */
+const KEPT: Partial<Readonly<Record<Caller, number>>> = {
+  ...{ clear: 8, wrapped: 4, version11: 2, chirpStack4: 2, chirpStack3: 2 },
+  ...{ theThingsStack: 2, helium: 2, asynchronous: 2, named: 2, second: 2 },
 }
 
 /** Everybody's connections to the listener. */
@@ -25,14 +19,13 @@ export class Callers {
     const { hostname: host, port } = new URL(world.server.biUrl)
     this.address = { host, port: Number(port) }
     const ca = world.ca
-    const callers = Object.keys(CALLERS) as Caller[]
     this.#connections = new Map(
-      callers.map((caller) => {
+      CALLERS.map((caller) => {
         const own = world.certificates.get(caller)
         const identity = own === undefined ? {} : { cert: own.certificate, key: own.privateKey }
         // One for all connections: reading certificates and keys costs as much as the handshake.
         const secureContext = createSecureContext({ ca, ...identity })
-        return [caller, new CallerConnections({ ...this.address, secureContext }, KEPT[caller])]
+        return [caller, new CallerConnections({ ...this.address, secureContext }, KEPT[caller] ?? 1)]
       }),
     )
   }

@@ -2,6 +2,7 @@ import { demand } from '../failure.ts'
 import type { HttpAnswer } from '../http/answer-parser.ts'
 import { inspectJson } from '../json/inspect.ts'
 import type { SecretScanner } from '../secret-scanner.ts'
+import { cased, type Dialect } from './dialects.ts'
 import type { ReadHeader } from './read-request.ts'
 
 /** An answer of the Backend Interfaces, as parsed. */
@@ -38,13 +39,14 @@ export const HEADER_MEMBERS: ReadonlySet<string> = new Set([
 
 /**
  * Checks what every answer has to be, whatever was asked: no 5xx, no HTML, JSON with a code of its dialect, nothing of the
- * inside, no secret. Gives the answer, or undefined where there is no body.
+ * inside, no secret. Gives the answer, or undefined where there is no body. `expectedStatus` may be one that is never given
+ * otherwise.
  */
-export function checkAnswer(scanner: SecretScanner, answer: HttpAnswer): BiAnswer | undefined {
+export function checkAnswer(scanner: SecretScanner, answer: HttpAnswer, expectedStatus = 200): BiAnswer | undefined {
   const { status, headers, body } = answer
   const secrets = scanner.find(body)
   demand(secrets.length === 0, 'secret_in_answer', secrets.join(', '))
-  demand(STATUSES.has(status), 'http_status', String(status))
+  demand(STATUSES.has(status) || status === expectedStatus, 'http_status', String(status))
   if (body.length === 0) return undefined
   demand(headers.get('content-type') === 'application/json', 'not_json', headers.get('content-type') ?? 'no type')
   const text = body.toString()
@@ -69,7 +71,7 @@ export function checkAnswer(scanner: SecretScanner, answer: HttpAnswer): BiAnswe
 }
 
 /** The header that has to come back for one that was read. */
-export function checkHeader(answer: BiAnswer, header: ReadHeader): void {
+export function checkHeader(answer: BiAnswer, header: ReadHeader, dialect: Dialect): void {
   const { version, messageType, senderId, receiverId, transactionId, senderNsId, senderToken, receiverToken } = header
   const expected = {
     ProtocolVersion: version,
@@ -77,9 +79,9 @@ export function checkHeader(answer: BiAnswer, header: ReadHeader): void {
     SenderID: receiverId,
     ReceiverID: senderId,
     TransactionID: transactionId,
-    ReceiverNSID: senderNsId,
-    SenderToken: receiverToken,
-    ReceiverToken: senderToken,
+    ReceiverNSID: senderNsId && cased(dialect, senderNsId),
+    SenderToken: receiverToken && cased(dialect, receiverToken),
+    ReceiverToken: senderToken && cased(dialect, senderToken),
   }
   for (const [name, value] of Object.entries(expected))
     demand(

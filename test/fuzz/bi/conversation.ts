@@ -1,23 +1,28 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { demand } from '../failure.ts'
 import type { HttpAnswer } from '../http/answer-parser.ts'
+import { withHarmlessOddities } from '../http/oddities.ts'
 import { sendWithoutTls } from '../http/plain.ts'
-import { chunked, encodeRequest, type HttpRequest, pieces, post } from '../http/request.ts'
+import { encodeRequest, type HttpRequest, pieces, post } from '../http/request.ts'
 import type { Random } from '../random.ts'
 import type { SecretScanner } from '../secret-scanner.ts'
 import type { Callers } from './callers.ts'
 import { checkAnswer } from './check-answer.ts'
 import { checkJoinAns } from './check-success.ts'
 import { DeviceModel } from './device-model.ts'
-import { type Expectation, expectAnswer, type FindDevice } from './expect.ts'
+import { BUSY_STATUS, type Expectation, expectAnswer, type FindDevice } from './expect.ts'
 import { judge, judgeShared, type Verdict } from './judge.ts'
 import { MAX_BODY_BYTES } from './read-request.ts'
+import type { Inbox } from './inbox.ts'
+import type { Caller } from './peers.ts'
 import type { SharedHistory } from './shared-history.ts'
-import type { Caller, EnrolledDevice } from './world.ts'
+import type { EnrolledDevice } from './devices.ts'
 
 /** What one case works with. */
 export interface Surroundings {
   readonly callers: Callers
+  /** Where answers come that are posted. */
+  readonly inbox: Inbox
   readonly scanner: SecretScanner
   readonly find: FindDevice
   /** Takes note of what was answered. */
@@ -30,7 +35,6 @@ const ANSWER_MS = 15_000
 const QUIET_MS = 80
 const BUSY = '"Description":"busy, try again"'
 const BUSY_MS = 20
-const CONTENT_TYPES = ['application/json', 'application/json; charset=utf-8', 'text/html; charset=utf-16', '']
 /** Callers that are nobody known: less is read of them, and no connection of theirs is kept. */
 const STRANGERS: ReadonlySet<Caller> = new Set(['stranger', 'nobody', 'disabled'])
 const MAX_STRANGER_BODY_BYTES = 4096
@@ -57,8 +61,10 @@ export class Conversation {
     const { callers, find, scanner } = this.#surroundings
     const expected = expectAnswer(find, caller, body)
     const bytes = this.#record(encodeRequest(request))
-    const answer = await this.#whenAdmitted(() => callers.of(caller).ask(bytes))
-    return this.#counted(judge(scanner, expected, answer))
+    const answer = await this.#whenAdmitted(expected, () =>
+      this.#wherePosted(expected, () => callers.of(caller).ask(bytes)),
+    )
+    return this.#counted(judge(scanner, expected, answer), expected)
   }
 
   /** The same on a connection of its own, in pieces, and perhaps with TLS resumed. */
@@ -66,7 +72,7 @@ export class Conversation {
     const { callers, find, scanner } = this.#surroundings
     const expected = expectAnswer(find, caller, body)
     const bytes = this.#record(encodeRequest(request))
-    const answer = await this.#whenAdmitted(async () => {
+    const exchange = async (): Promise<HttpAnswer> => {
       const connection = await callers.of(caller).openOwn(this.random)
       const { answers, complaint } = await connection.exchange(pieces(this.random, bytes), 1, ANSWER_MS)
       const [answer, ...more] = answers
@@ -77,8 +83,9 @@ export class Conversation {
       )
       demand(answer !== undefined, 'no_answer', 'to a request in order')
       return answer
-    })
-    return this.#counted(judge(scanner, expected, answer))
+    }
+    const answer = await this.#whenAdmitted(expected, () => this.#wherePosted(expected, exchange))
+    return this.#counted(judge(scanner, expected, answer), expected)
   }
 
   /** Posts a body of a device that other cases use at the same time. */
@@ -87,10 +94,10 @@ export class Conversation {
     const expected = expectAnswer(() => new DeviceModel(device), caller, body)
     const { horizon } = history
     const bytes = this.#record(encodeRequest(post(body)))
-    const answer = await this.#whenAdmitted(() => callers.of(caller).ask(bytes))
+    const answer = await this.#whenAdmitted(expected, () => callers.of(caller).ask(bytes))
     const verdict = judgeShared(scanner, expected, answer)
     if (verdict.joined !== undefined) history.add(verdict.joined, horizon)
-    return this.#counted(verdict)
+    return this.#counted(verdict, expected)
   }
 
   /**
@@ -116,7 +123,7 @@ export class Conversation {
     )
     for (const answer of answers) {
       const given = checkAnswer(scanner, answer)
-      count(given?.code ?? `HTTP ${answer.status}`)
+      count(given?.code === 'Success' ? 'Success in a stream' : (given?.code ?? `HTTP ${answer.status}`))
       if (given?.code === 'Success') history.add(joinOfAny(expectations, given), horizon)
     }
     if (answers.length === 0) count('closed')
@@ -145,14 +152,27 @@ export class Conversation {
     return this.#counted({ code })
   }
 
+  /** The answer where it belongs: in the response, or at the URL of the caller after an empty one. */
+  async #wherePosted({ posted, header }: Expectation, ask: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
+    if (!posted || header === undefined) return await ask()
+    const expected = this.#surroundings.inbox.expect(header, ANSWER_MS)
+    const response = await ask()
+    if (!isAcknowledgement(response)) {
+      expected.cancel()
+      return response
+    }
+    this.#surroundings.count('posted')
+    return await expected.answer
+  }
+
   /** A server with too much to do says so at once and changes nothing: the same request is made again. */
-  async #whenAdmitted(ask: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
+  async #whenAdmitted(expected: Expectation, ask: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
     const { scanner, count } = this.#surroundings
     const deadline = performance.now() + ANSWER_MS
     for (;;) {
       const answer = await ask()
-      if (!answer.body.includes(BUSY)) return answer
-      const given = checkAnswer(scanner, answer)
+      if (!answer.body.includes(BUSY) || expected.status === BUSY_STATUS) return answer
+      const given = checkAnswer(scanner, answer, busyStatus(expected))
       demand(given?.code === 'Other' && performance.now() < deadline, 'busy', given?.code ?? 'no answer')
       count('busy')
       await delay(BUSY_MS)
@@ -169,38 +189,26 @@ export class Conversation {
     return bytes
   }
 
-  #counted(verdict: Verdict): Verdict {
-    this.#surroundings.count(verdict.code)
+  /** A Success by its message, so that one of which every kind is refused is seen. */
+  #counted(verdict: Verdict, { header }: Pick<Expectation, 'header'> = { header: undefined }): Verdict {
+    const { code } = verdict
+    this.#surroundings.count(code === 'Success' ? `${code} of ${header?.messageType ?? 'nothing'}` : code)
     return verdict
   }
 }
 
-/** HTTP as some other client writes it: header names in any case and order, chunks, a query, blanks. */
-export function withHarmlessOddities(random: Random, request: HttpRequest, body: Buffer): HttpRequest {
-  const inChunks = random.chance(0.4)
-  const headers = request.headers.map(([name, value]): [string, string] => {
-    if (name === 'Content-Type') return [name, random.pick(CONTENT_TYPES)]
-    return name === 'Content-Length' && inChunks ? ['Transfer-Encoding', 'chunked'] : [name, value]
-  })
-  const more: [string, string][] = [
-    ['User-Agent', 'x'.repeat(random.below(500))],
-    ['Accept', '*/*'],
-    ['Content-Encoding', 'identity'],
-    ['Connection', 'keep-alive'],
-    ['X-Forwarded-For', '::1'],
-    ['Cookie', 'a=b; a=c'],
-  ]
-  const written = random.shuffled([...headers, ...random.shuffled(more).slice(0, random.below(4))])
-  return {
-    ...request,
-    target: random.chance(0.1) ? `/?${random.below(1000)}` : '/',
-    headers: written.map(([name, value]) => [
-      random.chance(0.3) ? name.toLowerCase() : random.chance(0.2) ? name.toUpperCase() : name,
-      // Node takes a coding with blanks behind it for another one, and closes; so it stands without.
-      random.chance(0.1) ? `  ${value}${value === 'chunked' ? '' : '\t '}` : value,
-    ]),
-    content: inChunks ? chunked(random, body) : body,
-  }
+/**
+ * Whether an answer will be posted. @throws OracleFailure when it is here already; only a server that is busy says so at once
+ */
+export function isAcknowledgement({ status, body }: HttpAnswer): boolean {
+  if (body.includes(BUSY)) return false
+  demand(status === 200 && body.length === 0, 'not_posted', `${status} and ${body.length} bytes in the response`)
+  return true
+}
+
+/** How a server says that it has too much to do: who gets answers in messages of their own does not read the response. */
+export function busyStatus({ posted }: Pick<Expectation, 'posted'>): number {
+  return posted ? BUSY_STATUS : 200
 }
 
 /** What the server may take for a body: as many bytes behind a head as it says, or what stands between braces. */

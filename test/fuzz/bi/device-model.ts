@@ -1,13 +1,18 @@
-import type { EnrolledDevice } from './world.ts'
+import { type AirRequest, JOIN_REQUEST } from '../air-requests.ts'
+import type { EnrolledDevice } from './devices.ts'
 
-/** A join that the server said yes to. */
+/** A join or a rejoin that the server said yes to. */
 export interface AcceptedJoin {
   /** Everything that the answer depends on, as text. */
   readonly identity: string
-  readonly devNonce: number
+  /** What its frame counts with: DevNonce or RJcount. */
+  readonly request: Pick<AirRequest, 'type' | 'count'>
+  /** Of the network that has the session. */
+  readonly netId: string
   readonly joinNonce: number
   /** The answer without what belongs to the request: header, TransactionID, tokens. */
   readonly answer: string
+  /** Told in the answer, or not. */
   readonly sessionKeyId: string
   readonly appSKey: Buffer
 }
@@ -21,6 +26,7 @@ export class DeviceModel {
   readonly device: EnrolledDevice
   readonly #used = new Uint8Array(8192)
   #highest = -1
+  #highestRjCount1 = -1
   #sessions: AcceptedJoin[] = []
 
   constructor(device: EnrolledDevice) {
@@ -42,10 +48,18 @@ export class DeviceModel {
     return ((this.#used[devNonce >> 3] ?? 0) & (1 << (devNonce & 7))) === 0
   }
 
+  /** LoRaWAN 1.1 §6.2.4.2: RJcount1 rises for as long as the JoinEUI is the same. */
+  acceptsRjCount1(rjCount1: number): boolean {
+    return rjCount1 > this.#highestRjCount1
+  }
+
   accept(join: AcceptedJoin): void {
-    const { devNonce } = join
-    this.#used[devNonce >> 3] = (this.#used[devNonce >> 3] ?? 0) | (1 << (devNonce & 7))
-    this.#highest = Math.max(this.#highest, devNonce)
+    const { type, count } = join.request
+    if (type === JOIN_REQUEST) {
+      this.#used[count >> 3] = (this.#used[count >> 3] ?? 0) | (1 << (count & 7))
+      this.#highest = Math.max(this.#highest, count)
+    }
+    if (type === 1) this.#highestRjCount1 = count
     this.#sessions = [join, ...this.#sessions].slice(0, SESSIONS_KEPT)
   }
 

@@ -2,7 +2,7 @@ import { demand } from '../failure.ts'
 import type { HttpAnswer } from '../http/answer-parser.ts'
 import type { SecretScanner } from '../secret-scanner.ts'
 import { type BiAnswer, checkAnswer, checkHeader, spelled } from './check-answer.ts'
-import { checkAppSKeyAns, checkJoinAns } from './check-success.ts'
+import { checkAppSKeyAns, checkHomeNsAns, checkJoinAns } from './check-success.ts'
 import type { AcceptedJoin } from './device-model.ts'
 import type { Expectation, ExpectedJoin } from './expect.ts'
 
@@ -19,7 +19,7 @@ export interface Verdict {
  * @throws OracleFailure
  */
 export function judge(scanner: SecretScanner, expected: Expectation, answer: HttpAnswer): Verdict {
-  const given = checkAnswer(scanner, answer)
+  const given = checkAnswer(scanner, answer, expected.status)
   demand(answer.status === expected.status, 'http_status', `${answer.status}, not ${expected.status}`)
   if (given === undefined || expected.code === undefined || expected.header === undefined) {
     demand(given === undefined && expected.code === undefined, 'body', `${given?.code}, not ${expected.code}`)
@@ -27,8 +27,9 @@ export function judge(scanner: SecretScanner, expected: Expectation, answer: Htt
   }
   const code = spelled(expected.code, expected.header.version)
   demand(given.code === code, given.code === 'Success' ? 'false_success' : 'code', `${given.code}, not ${code}`)
-  checkHeader(given, expected.header)
+  checkHeader(given, expected.header, expected.dialect)
   if (expected.release !== undefined) checkAppSKeyAns(given, expected.release)
+  if (expected.home !== undefined) checkHomeNsAns(given, expected.home, expected.dialect)
   return expected.join === undefined ? { code } : { code, joined: judgeJoin(given, expected.join) }
 }
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { inspectJson } from '../json/inspect.ts'
+import type { Dialect, Version } from './dialects.ts'
 
 /**
  * What docs/backend-interfaces.md makes of the bytes of a request, worked out from its text alone. A body that the
@@ -11,15 +12,19 @@ export type ReadRequest =
   | {
       readonly kind: 'read'
       readonly header: ReadHeader
-      readonly type: 'JoinReq' | 'AppSKeyReq'
+      readonly type: RequestType
       readonly members: Members
     }
+
+/** Who sends each. */
+const REQUESTS = { JoinReq: 'ns', RejoinReq: 'ns', HomeNSReq: 'ns', AppSKeyReq: 'as' } as const
+export type RequestType = keyof typeof REQUESTS
 
 export type Members = ReadonlyMap<string, unknown>
 
 /** The members of a request's header as far as they can be read. */
 export interface ReadHeader {
-  readonly version: '1.0' | '1.1'
+  readonly version: Version
   readonly messageType: string | undefined
   readonly senderId: string | undefined
   readonly receiverId: string | undefined
@@ -32,13 +37,12 @@ export interface ReadHeader {
 export const MAX_BODY_BYTES = 65_536
 const MAX_LEVELS = 16
 const MAX_TOKEN_BYTES = 64
-const NO_HEADER = headerOf(new Map())
 
-export function readRequest(body: Buffer): ReadRequest {
+export function readRequest(body: Buffer, dialect: Dialect): ReadRequest {
   const text = readText(body)
   const members = text === undefined ? undefined : readMembers(text)
-  if (text === undefined || members === undefined) return unreadable(NO_HEADER)
-  const header = headerOf(members)
+  if (text === undefined || members === undefined) return unreadable(headerOf(new Map(), dialect))
+  const header = headerOf(members, dialect)
   const type = members.get('MessageType')
   if (typeof type !== 'string' || type === '') return unreadable(header)
   if (/^[A-Za-z]{1,64}(Ans|Notif)$/.test(type)) return { kind: 'ignored' }
@@ -47,10 +51,12 @@ export function readRequest(body: Buffer): ReadRequest {
   if (depth > MAX_LEVELS || repeats) return refused('Malformed')
   const version = members.get('ProtocolVersion')
   if (typeof version !== 'string') return refused('Malformed')
-  if (version !== '1.0' && version !== '1.1') return refused('InvalidProtocolVersion')
-  if (type !== 'JoinReq' && type !== 'AppSKeyReq') return refused('Malformed')
+  if (!isServed(version, dialect)) return refused('InvalidProtocolVersion')
+  if (!isRequest(type)) return refused('Malformed')
   const { senderId, receiverId, transactionId, senderToken, receiverToken } = header
   if (senderId === undefined || receiverId === undefined || transactionId === undefined) return refused('Malformed')
+  if (dialect.nsId === 'required' && REQUESTS[type] === 'ns' && header.senderNsId === undefined)
+    return refused('Malformed')
   if (senderToken === undefined && !isAbsent(members.get('SenderToken'))) return refused('Malformed')
   if (receiverToken === undefined && !isAbsent(members.get('ReceiverToken'))) return refused('Malformed')
   return { kind: 'read', header, type, members }
@@ -93,18 +99,26 @@ function readMembers(text: string): Members | undefined {
   }
 }
 
-function headerOf(members: Members): ReadHeader {
+function isServed(version: unknown, { versions }: Dialect): version is Version {
+  return versions.some((served) => served === version)
+}
+
+function isRequest(type: string): type is RequestType {
+  return Object.hasOwn(REQUESTS, type)
+}
+
+function headerOf(members: Members, dialect: Dialect): ReadHeader {
   const type = members.get('MessageType')
   const version = members.get('ProtocolVersion')
   const sender = members.get('SenderID')
   const receiver = members.get('ReceiverID')
   return {
-    version: version === '1.0' ? '1.0' : '1.1',
+    version: isServed(version, dialect) ? version : dialect.answersIn,
     messageType: typeof type === 'string' && /^[A-Za-z]{1,64}$/.test(type) ? type : undefined,
     senderId: typeof sender === 'string' && /^[\x20-\x7e]{1,256}$/.test(sender) ? sender : undefined,
     receiverId: hexOf(receiver, 8) === undefined ? undefined : String(receiver),
     transactionId: numberOf(members.get('TransactionID'), 0xffffffff),
-    senderNsId: version === '1.1' ? hexOf(members.get('SenderNSID'), 8) : undefined,
+    senderNsId: version === '1.1' && dialect.nsId !== 'never' ? hexOf(members.get('SenderNSID'), 8) : undefined,
     senderToken: tokenOf(members.get('SenderToken')),
     receiverToken: tokenOf(members.get('ReceiverToken')),
   }

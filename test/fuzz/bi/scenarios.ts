@@ -1,14 +1,16 @@
 import { demand } from '../failure.ts'
+import { withHarmlessOddities } from '../http/oddities.ts'
 import { post } from '../http/request.ts'
 import { mutateTree } from '../json/mutate-tree.ts'
 import { type JsonNode, render, renderOddly, toTree } from '../json/tree.ts'
-import { joinRequest } from '../lorawan.ts'
+import { joinRequest } from '../air-requests.ts'
 import { flipBit, mutateBytes } from '../mutate-bytes.ts'
 import type { Random } from '../random.ts'
-import { type Conversation, withHarmlessOddities } from './conversation.ts'
-import { appSKeyReq, joinReq, joinReqWith, type Message, networkCaller } from './messages.ts'
+import type { Conversation } from './conversation.ts'
+import { appSKeyReq, homeNsReq, joinReq, joinReqWith, type Message, networkCaller } from './messages.ts'
 import type { Verdict } from './judge.ts'
-import { type Caller, CALLERS, type EnrolledDevice } from './world.ts'
+import { type Caller, CALLERS } from './peers.ts'
+import type { EnrolledDevice } from './devices.ts'
 
 /** What a case with a device of its own is given. */
 export interface OwnCase {
@@ -16,13 +18,15 @@ export interface OwnCase {
   readonly device: EnrolledDevice
   /** A DevNonce that no case has used or will use; a few of them. */
   readonly nextDevNonce: () => number
+  /** The same of RJcount1; both together are a few. */
+  readonly nextRjCount1: () => number
   /** Another device of the installation. */
   readonly otherDevice: EnrolledDevice
   /** Other messages that were valid once, for splicing. */
   readonly corpus: readonly Buffer[]
 }
 
-type Scenario = (own: OwnCase) => Promise<unknown>
+export type Scenario = (own: OwnCase) => Promise<unknown>
 
 /** How often each; what is valid among them shows that not everything is refused. */
 export const SCENARIOS: readonly (readonly [number, Scenario])[] = [
@@ -32,6 +36,7 @@ export const SCENARIOS: readonly (readonly [number, Scenario])[] = [
   [12, mutatedFrame],
   [5, repeatedRequests],
   [6, sessionKey],
+  [3, homeNetwork],
   [3, wrongCaller],
   [1, sameAtOnce],
   [1, acceptedApart],
@@ -150,15 +155,25 @@ async function sessionKey({ talk, device, nextDevNonce, otherDevice }: OwnCase):
   await talk.say('named', written(random, appSKeyReq(random, device, 'named', sessionKeyId)))
 }
 
+/** A network asks for the home of a device that it may have an agreement for, or that is nobody's. */
+async function homeNetwork({ talk, device }: OwnCase): Promise<void> {
+  const { random } = talk
+  const caller = random.chance(0.85) ? networkCaller(random, device) : random.pick(CALLERS)
+  const message = homeNsReq(random, device, caller)
+  await talk.say(caller, written(random, message))
+  const tree = toTree(random.chance(0.3) ? { ...message, DevEUI: random.bytes(8).toString('hex') } : message)
+  if (random.chance(0.7)) mutateTree(random, tree)
+  await talk.say(caller, Buffer.from(render(tree)))
+}
+
 /** A valid message over the connection of somebody else, or in the name of somebody else. */
 async function wrongCaller({ talk, device, nextDevNonce }: OwnCase): Promise<void> {
   const { random } = talk
   const message = (as: Caller): Buffer => written(random, joinReq(random, device, as, devNonce))
   const devNonce = nextDevNonce()
-  const everybody = Object.keys(CALLERS) as Caller[]
-  const caller = random.pick(everybody)
-  await talk.say(caller, message(random.chance(0.5) ? caller : random.pick(everybody)))
-  await talk.say(random.pick(everybody), message('clear'))
+  const caller = random.pick(CALLERS)
+  await talk.say(caller, message(random.chance(0.5) ? caller : random.pick(CALLERS)))
+  await talk.say(random.pick(CALLERS), message('clear'))
   await talk.say('clear', message('clear'))
 }
 
@@ -187,7 +202,7 @@ export function written(random: Random, message: Message): Buffer {
   return Buffer.from(before + renderOddly(random, tree) + (random.chance(0.2) ? '\n' : ''))
 }
 
-function euiOf(frame: Buffer, at: number): string {
+export function euiOf(frame: Buffer, at: number): string {
   return Buffer.from(frame.subarray(at, at + 8))
     .reverse()
     .toString('hex')

@@ -17,7 +17,8 @@ export class SharedHistory {
 
   /** @param horizon what {@link horizon} was before the request was sent */
   add(join: AcceptedJoin, horizon: number): void {
-    const { joinNonce, devNonce, identity, answer } = join
+    const { joinNonce, identity, answer } = join
+    const { count: devNonce } = join.request
     const known = this.#byJoinNonce.get(joinNonce)
     demand(known === undefined || known.identity === identity, 'join_nonce_reused', `JoinNonce ${joinNonce}`)
     demand(known === undefined || known.answer === answer, 'other_answer', `JoinNonce ${joinNonce}`)

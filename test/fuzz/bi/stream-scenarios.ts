@@ -1,12 +1,13 @@
 import { encodeRequest, type HttpRequest, pieces, post } from '../http/request.ts'
-import { joinRequest } from '../lorawan.ts'
+import { joinRequest } from '../air-requests.ts'
 import { mutateBytes } from '../mutate-bytes.ts'
 import type { Random } from '../random.ts'
 import type { Conversation } from './conversation.ts'
 import { joinReq, joinReqWith } from './messages.ts'
+import type { Caller } from './peers.ts'
 import { written } from './scenarios.ts'
 import type { SharedHistory } from './shared-history.ts'
-import type { Caller, EnrolledDevice } from './world.ts'
+import type { EnrolledDevice } from './devices.ts'
 
 /** What a case with a device that others use as well is given. */
 export interface SharedCase {

@@ -4,51 +4,24 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Change, KekKind } from '@mortise/hsm'
-import { MAC_VERSIONS, type NetId, parseDevEui, parseJoinEui, parseNetId } from '@mortise/lorawan'
+import { type NetId, parseDevEui, parseJoinEui, parseNetId } from '@mortise/lorawan'
 import { openAdministration } from '../../../packages/cli/src/administration.ts'
 import {
   type CertificateAndKey,
   certificateFingerprint,
   createCa,
   issueClientCertificate,
+  issueServerCertificate,
 } from '../../../packages/cli/src/certificates.ts'
 import { MORTISE_BIN } from '../../../packages/cli/src/index.ts'
 import { openOperator } from '../../../packages/cli/src/operator.ts'
 import { OrderDesk } from '../../../packages/cli/src/orders.ts'
 import { Installation, ServerProcess } from '../../support/installation.ts'
 import type { Secrets } from '../../support/memory.ts'
-import type { FuzzDevice } from '../lorawan.ts'
 import { Random } from '../random.ts'
-
-/** Who calls. The kind is the peer's; those without one are nobody's. */
-export const CALLERS = {
-  clear: { kind: 'ns', id: '000013' },
-  wrapped: { kind: 'ns', id: '000024' },
-  unwelcome: { kind: 'ns', id: '00002a' },
-  disabled: { kind: 'ns', id: '00002c' },
-  named: { kind: 'as', id: 'doors.example' },
-  second: { kind: 'as', id: 'windows.example' },
-  keyless: { kind: 'as', id: 'keyless.example' },
-  other: { kind: 'as', id: 'other.example' },
-  stranger: undefined,
-  nobody: undefined,
-} as const satisfies Record<string, { kind: KekKind; id: string } | undefined>
-
-export type Caller = keyof typeof CALLERS
-const PEERS = ['clear', 'wrapped', 'unwelcome', 'disabled', 'named', 'second', 'keyless', 'other'] as const
-
-export interface Kek {
-  readonly kind: KekKind
-  readonly recipient: string
-  readonly label: string
-  readonly value: Buffer
-}
-
-/** A device and what its owner allows. */
-export interface EnrolledDevice extends FuzzDevice {
-  readonly networks: readonly string[]
-  readonly applicationServers: readonly string[]
-}
+import { type EnrolledDevice, makeDevice } from './devices.ts'
+import { Inbox } from './inbox.ts'
+import { AGREEMENTS, type Caller, KEKS, type Peer, PEER_NAMES, type PeerName, peerOf } from './peers.ts'
 
 export interface SeedDevices {
   /** Each is used by one case at a time. */
@@ -60,31 +33,25 @@ export interface SeedDevices {
 export const EXCLUSIVE_DEVICES = 128
 const SHARED_DEVICES = 8
 const HEAP_MB = 160
-const KEK_SIZES = { wrapped: 16, named: 32, second: 24, other: 16 } as const
-
-const NS_KEK = kekOf('wrapped', 'ns-kek-1')
-export const KEKS: readonly Kek[] = [
-  NS_KEK,
-  kekOf('named', 'as-kek-1'),
-  kekOf('second', 'as-kek-1'),
-  kekOf('other', 'as-kek-1'),
-]
-
-/** An installation, served, with the peers and KEKs above, and the devices of some seeds. */
+/** An installation, served, with peers and KEKs (peers.ts), and the devices of some seeds. */
 export class BiWorld implements AsyncDisposable {
   readonly installation: Installation
   readonly server: ServerProcess
   readonly certificates: ReadonlyMap<Caller, CertificateAndKey>
+  /** Of the asynchronous network server. */
+  readonly inbox: Inbox
   readonly #devices = new Map<number, SeedDevices>()
 
   private constructor(
     installation: Installation,
     server: ServerProcess,
     certificates: ReadonlyMap<Caller, CertificateAndKey>,
+    inbox: Inbox,
   ) {
     this.installation = installation
     this.server = server
     this.certificates = certificates
+    this.inbox = inbox
   }
 
   static async create(seeds: readonly number[]): Promise<BiWorld> {
@@ -92,7 +59,8 @@ export class BiWorld implements AsyncDisposable {
     const installation = cleanup.use(await Installation.create('soft'))
     const server = cleanup.adopt(serve(installation), (started) => started.kill())
     await server.ready(installation)
-    const world = new BiWorld(installation, server, await makeCertificates())
+    const inbox = cleanup.use(await openInbox(installation))
+    const world = new BiWorld(installation, server, await makeCertificates(), inbox)
     await using administration = await openAdministration({ data: installation.data })
     const desk = new OrderDesk(administration, openOperator({ data: installation.data }))
     await world.#addPeers(desk)
@@ -125,23 +93,38 @@ export class BiWorld implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server.kill()
+    await this.inbox[Symbol.asyncDispose]()
     await this.installation[Symbol.asyncDispose]()
   }
 
   async #addPeers(desk: OrderDesk): Promise<void> {
-    const pems = PEERS.map((caller) => new X509Certificate(this.certificates.get(caller)?.certificate ?? '').toString())
-    const peers = PEERS.map((caller, index): Change => {
+    const pems = PEER_NAMES.map((name) =>
+      new X509Certificate(this.certificates.get(name)?.certificate ?? '').toString(),
+    )
+    const peers = PEER_NAMES.map((name, index): Change => {
       const certificate = certificateFingerprint(pems[index] ?? '')
-      return { action: 'peer.add', peer: idOf('peer', index), ...CALLERS[caller], protocol: '1.0', certificate }
+      const { dialect, nsId, kekOnly, asynchronous }: Partial<Peer> = peerOf(name) ?? {}
+      return {
+        action: 'peer.add',
+        ...referenceTo(name),
+        ...{ protocol: nsId === undefined ? '1.0' : '1.1', certificate },
+        ...(dialect && { dialect }),
+        ...(nsId && { nsId }),
+        ...(kekOnly && { kekOnly }),
+        ...(asynchronous && { asyncUrl: this.inbox.url }),
+      }
     })
     const keks = KEKS.map(({ kind, recipient, label, value }, index): Change => {
       const size = value.length === 16 ? 16 : value.length === 24 ? 24 : 32
-      const names = { kek: idOf('kek', index), owner: desk.owner, kind, recipient, label }
+      const names = { kek: idFor('kek', index), owner: desk.owner, kind, recipient, label }
       return { action: 'kek.set', ...names, size, key: index }
     })
     await adopt(desk, [...peers, ...keks], { certificates: pems, keys: KEKS.map(({ value }) => value) })
-    const disabled = { peer: idOf('peer', PEERS.indexOf('disabled')), ...CALLERS.disabled }
-    await adopt(desk, [{ action: 'peer.disable', ...disabled }])
+    const agreements = AGREEMENTS.map(([name, { joinEui, bits }]): Change => {
+      const { peer, id } = referenceTo(name)
+      return { action: 'agreement.add', peer, id, kind: 'ns', joinEui: parseJoinEui(joinEui), bits }
+    })
+    await adopt(desk, [...agreements, { action: 'peer.disable', ...referenceTo('disabled') }])
   }
 
   async #enrol(desk: OrderDesk, seed: number): Promise<void> {
@@ -152,9 +135,9 @@ export class BiWorld implements AsyncDisposable {
     this.#devices.set(seed, { exclusive, shared })
     const keys: Buffer[] = []
     const changes = [...exclusive, ...shared].map(
-      ({ devEui, joinEui, macVersion, appKey, nwkKey, ...policy }): Change => ({
+      ({ deviceId, devEui, joinEui, macVersion, appKey, nwkKey, ...policy }): Change => ({
         action: 'device.add',
-        device: random.bytes(16).toString('hex'),
+        device: deviceId,
         owner: desk.owner,
         devEui: parseDevEui(devEui),
         joinEui: parseJoinEui(joinEui),
@@ -163,26 +146,10 @@ export class BiWorld implements AsyncDisposable {
         ...(nwkKey && { nwkKey: keys.push(nwkKey) - 1 }),
         applicationServers: policy.applicationServers,
         networks: policy.networks.map((netId): NetId => parseNetId(netId)),
-        networkIsApplicationServer: false,
+        networkIsApplicationServer: policy.networkIsApplicationServer,
       }),
     )
     await adopt(desk, changes, { keys })
-  }
-}
-
-/** Every sixth of a version; most with all that a device may have, some with less. */
-function makeDevice(random: Random, index: number): EnrolledDevice {
-  const macVersion = MAC_VERSIONS[index % MAC_VERSIONS.length] ?? '1.0.3'
-  const peculiarity = index % 16
-  return {
-    devEui: random.bytes(8).toString('hex'),
-    joinEui: random.bytes(8).toString('hex'),
-    macVersion,
-    appKey: random.bytes(16),
-    nwkKey: macVersion === '1.1.0' ? random.bytes(16) : undefined,
-    networks: peculiarity === 11 ? [] : peculiarity === 15 ? ['000013'] : ['000013', '000024'],
-    applicationServers:
-      peculiarity === 7 ? [] : peculiarity === 13 ? ['keyless.example'] : ['doors.example', 'windows.example'],
   }
 }
 
@@ -209,7 +176,7 @@ function serve(installation: Installation): ServerProcess {
 
 async function makeCertificates(): Promise<Map<Caller, CertificateAndKey>> {
   const ca = await createCa('peers of the fuzzer')
-  const callers = [...PEERS, 'stranger' as const]
+  const callers = [...PEER_NAMES, 'stranger' as const]
   return new Map(
     await Promise.all(
       callers.map(async (caller) => [caller, await issueClientCertificate(ca, caller)] as [Caller, CertificateAndKey]),
@@ -226,16 +193,19 @@ async function adopt(
   if (state !== 'adopted') throw new Error(`an order is ${state}`)
 }
 
-function kekOf(caller: keyof typeof KEK_SIZES, label: string): Kek {
-  const { kind, id } = CALLERS[caller]
-  return {
-    kind,
-    recipient: id,
-    label,
-    value: new Random(0x6b656b, KEK_SIZES[caller], id.length).bytes(KEK_SIZES[caller]),
-  }
+/** With a certificate of the installation's CA, which Mortise checks when it posts. */
+async function openInbox({ data }: Installation): Promise<Inbox> {
+  const ca = readFileSync(join(data, 'ca.pem'), 'utf8')
+  const authority = { certificate: ca, privateKey: readFileSync(join(data, 'operator', 'ca-key.pem'), 'utf8') }
+  const { certificate, privateKey } = await issueServerCertificate(authority, ['127.0.0.1'])
+  return await Inbox.listen({ cert: certificate, key: privateKey, ca })
 }
 
-function idOf(what: string, index: number): string {
+function referenceTo(name: PeerName): { readonly peer: string; readonly kind: KekKind; readonly id: string } {
+  const { kind, id } = peerOf(name) ?? { kind: 'ns', id: '' }
+  return { peer: idFor('peer', PEER_NAMES.indexOf(name)), kind, id }
+}
+
+function idFor(what: string, index: number): string {
   return Buffer.from(what.padEnd(15, '-')).toString('hex') + index.toString(16).padStart(2, '0')
 }

@@ -2,7 +2,7 @@ import { HSM_ERROR_CODES, type HsmErrorCode } from '@mortise/hsm'
 import { FRAME } from '../../../packages/hsm/src/contract/frames.ts'
 import { keyUnwrap } from '../../../packages/hsm/test/soft/crypto-oracle.ts'
 import { demand } from '../failure.ts'
-import { openJoinAccept, sessionKeys } from '../lorawan.ts'
+import { openJoinAccept, sessionKeyIdOf, sessionKeys } from '../lorawan.ts'
 import type { SecretScanner } from '../secret-scanner.ts'
 import type { AcceptedJoin, AcceptedRelease, Expected } from './expect.ts'
 import type { Frame } from './frames.ts'
@@ -18,6 +18,7 @@ const VERIFY_CODES: readonly HsmErrorCode[] = [
   'join_request_malformed',
   'eui_mismatch',
   'mic_mismatch',
+  'rejoin_unsupported',
 ]
 const KEK_CODES: readonly HsmErrorCode[] = ['kek_kind_mismatch', 'recipient_not_allowed', 'owner_mismatch']
 const ORDER_CODES: readonly HsmErrorCode[] = [
@@ -86,7 +87,7 @@ export function settle<Accepted>(
   return undefined
 }
 
-/** A join: the right join-accept, the right keys for the right recipients, no AppSKey but where the owner has said so. */
+/** A join or a rejoin: the right join-accept, the right keys for the right recipients, no AppSKey but where the owner has said so. */
 export function checkJoin(frame: Frame, expected: AcceptedJoin): { session: KnownSession; receipt: Buffer } {
   const { device, parameters, joinNonce, nsKek, appSKey } = expected
   demand(frame.type === FRAME.joinAnswered, 'frame_type', String(frame.type))
@@ -102,6 +103,7 @@ export function checkJoin(frame: Frame, expected: AcceptedJoin): { session: Know
   else demand(isKeyFor(appSKey === 'clear' ? undefined : appSKey, answer.appSKey, keys.app), 'app_s_key', 'AppSKey')
   demand(appSKey === 'clear' || !frame.payload.includes(keys.app), 'app_s_key_in_clear', 'AppSKey')
   const { id: deviceId, owner } = device
+  demand(answer.sessionKeyId.toString('hex') === sessionKeyIdOf(deviceId, joinNonce), 'session_key_id', deviceId)
   const session: KnownSession = { kind: 'session', bytes: answer.sessionRecord, deviceId, owner, appSKey: keys.app }
   return { session, receipt: answer.receipt }
 }

@@ -1,4 +1,5 @@
-import { isJoinRequestOf, type JoinParameters } from '../lorawan.ts'
+import { isRequestOf, JOIN_REQUEST, readAirRequest } from '../air-requests.ts'
+import { hasOptNeg, type JoinParameters } from '../lorawan.ts'
 import { type Cursor, readAll } from './cursor.ts'
 import type { KnownDevice, KnownKek, KnownRecords, KnownSession } from './known-records.ts'
 
@@ -32,7 +33,8 @@ export function expectJoin(records: KnownRecords, payload: Buffer): Expected<Acc
   if (command === undefined || command.flag > 2) return 'malformed'
   const { frame, netId, devAddr, dlSettings, rxDelay, cfList, joinNonce } = command
   const device = records.device(command.deviceRecord)
-  if (device === undefined || !isJoinRequestOf(device.device, frame)) return 'refused'
+  if (device === undefined || !isRequestOf(device.device, frame)) return 'refused'
+  if (readAirRequest(frame)?.type !== JOIN_REQUEST && !hasOptNeg(dlSettings)) return 'refused'
   if (joinNonce < 1 || joinNonce > MAX_JOIN_NONCE || rxDelay > MAX_RX_DELAY) return 'refused'
   if (cfList !== undefined && cfList.length !== CF_LIST_BYTES) return 'refused'
   if (!device.networks.includes(netId)) return 'refused'
@@ -50,7 +52,7 @@ export function expectVerify(records: KnownRecords, payload: Buffer): Expected<'
   const command = readAll(payload, (cursor) => ({ deviceRecord: cursor.bytes(), frame: cursor.bytes() }))
   if (command === undefined) return 'malformed'
   const device = records.device(command.deviceRecord)
-  return device !== undefined && isJoinRequestOf(device.device, command.frame) ? 'verified' : 'refused'
+  return device !== undefined && isRequestOf(device.device, command.frame) ? 'verified' : 'refused'
 }
 
 /** `fresh` is a session that the case itself has made. */

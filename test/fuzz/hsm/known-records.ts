@@ -1,4 +1,4 @@
-import type { FuzzDevice } from '../lorawan.ts'
+import type { FuzzDevice } from '../device-keys.ts'
 
 /** What the fuzzer knows of the records of the HSM, byte for byte: everything else is not genuine. */
 export type KnownRecord = KnownDevice | KnownKek | KnownSession

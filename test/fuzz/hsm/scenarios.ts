@@ -1,9 +1,9 @@
 import { FRAME } from '../../../packages/hsm/src/contract/frames.ts'
 import { demand } from '../failure.ts'
-import { joinRequest } from '../lorawan.ts'
+import { joinRequest } from '../air-requests.ts'
 import { mutateBytes } from '../mutate-bytes.ts'
 import { pieces } from '../http/request.ts'
-import { encodeJoin, honestJoin, spoilJoin, spoilRecord } from './commands.ts'
+import { encodeJoin, honestJoin, honestRejoin, type JoinMembers, spoilJoin, spoilRecord } from './commands.ts'
 import { bigEndian, prefixed } from './cursor.ts'
 import { isAcknowledgement } from './expect.ts'
 import { frame } from './frames.ts'
@@ -30,28 +30,34 @@ const SIGNER_BYTES = 16
 const ACKNOWLEDGING: readonly number[] = [FRAME.acknowledgeOrder, FRAME.acknowledgeReceipts]
 const MAX_SEQUENCE = 2 ** 48 - 1
 const STREAMED_JOINS = 3
+const REJOIN_SHARE = 0.4
 
 /** As an honest server asks: accepted, and the answer is what the device and the recipients expect. */
 async function acceptedJoin(talk: Talk): Promise<KnownSession | undefined> {
-  return await talk.join(encodeJoin(honestJoin(talk.random, talk.records)))
+  return await talk.join(encodeJoin(honest(talk)))
+}
+
+/** A join, or a rejoin of a device that can. */
+function honest({ random, records }: Talk): JoinMembers {
+  return random.chance(REJOIN_SHARE) ? honestRejoin(random, records) : honestJoin(random, records)
 }
 
 async function spoiltJoin(talk: Talk): Promise<void> {
-  const members = honestJoin(talk.random, talk.records)
+  const members = honest(talk)
   do spoilJoin(talk.random, talk.records, members)
   while (talk.random.chance(0.2))
   await talk.join(encodeJoin(members))
 }
 
 async function mutatedJoin(talk: Talk): Promise<void> {
-  const honest = encodeJoin(honestJoin(talk.random, talk.records))
-  await talk.join(mutateBytes(talk.random, honest, PAYLOADS))
-  if (talk.random.chance(0.1)) await talk.join(honest)
+  const payload = encodeJoin(honest(talk))
+  await talk.join(mutateBytes(talk.random, payload, PAYLOADS))
+  if (talk.random.chance(0.1)) await talk.join(payload)
 }
 
 async function verification(talk: Talk): Promise<void> {
   const { random, records } = talk
-  const members = honestJoin(random, records)
+  const members = honest(talk)
   if (random.chance(0.5)) spoilJoin(random, records, members)
   const payload = Buffer.concat([prefixed(members.deviceRecord), prefixed(members.frame)])
   await talk.verify(random.chance(0.3) ? mutateBytes(random, payload, PAYLOADS) : payload)
@@ -118,12 +124,10 @@ async function acknowledge(talk: Talk, type: number, payload: Buffer): Promise<v
 
 /** Streams that cannot be cut into frames, are cut anywhere, begin without hello or say it twice. */
 async function streams(talk: Talk): Promise<void> {
-  const { random, records } = talk
-  const honest = Array.from({ length: random.between(1, STREAMED_JOINS) }, () =>
-    encodeJoin(honestJoin(random, records)),
-  )
+  const { random } = talk
+  const payloads = Array.from({ length: random.between(1, STREAMED_JOINS) }, () => encodeJoin(honest(talk)))
   const hello = frame(FRAME.hello, 1, bigEndian(6, random.pick([0, 0, 0, 1, MAX_SEQUENCE])))
-  const frames = honest.map((payload, index) => frame(FRAME.answerJoin, 2 + index, payload))
+  const frames = payloads.map((payload, index) => frame(FRAME.answerJoin, 2 + index, payload))
   const whole = Buffer.concat(random.chance(0.85) ? [hello, ...frames] : frames)
   const sent = random.weighted<() => Buffer>([
     [2, () => whole],

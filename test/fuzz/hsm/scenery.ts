@@ -1,6 +1,6 @@
 import type { Change } from '@mortise/hsm'
 import { type MacVersion, type NetId, parseDevEui, parseJoinEui, parseNetId } from '@mortise/lorawan'
-import type { FuzzDevice } from '../lorawan.ts'
+import type { FuzzDevice } from '../device-keys.ts'
 import { Random } from '../random.ts'
 
 /** The devices and KEKs beside the golden ones: each has one thing that decides otherwise. */

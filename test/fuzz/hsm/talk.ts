@@ -1,4 +1,5 @@
 import { FRAME } from '../../../packages/hsm/src/contract/frames.ts'
+import { JOIN_REQUEST, readAirRequest } from '../air-requests.ts'
 import { demand } from '../failure.ts'
 import type { Random } from '../random.ts'
 import type { SecretScanner } from '../secret-scanner.ts'
@@ -48,6 +49,7 @@ export class Talk {
     const accepted = settle(expected, code, CODES.join)
     if (accepted === undefined) return undefined
     const { session, receipt } = checkJoin(answer, accepted)
+    if (readAirRequest(accepted.frame)?.type !== JOIN_REQUEST) this.count('accepted rejoin')
     link.takeReceipt(receipt)
     return session
   }

@@ -4,8 +4,10 @@ import { DeviceModel } from '../bi/device-model.ts'
 import { type Expectation, expectAnswer } from '../bi/expect.ts'
 import { judge } from '../bi/judge.ts'
 import { joinReq, type Message } from '../bi/messages.ts'
+import { idOf } from '../bi/peers.ts'
 import { SharedHistory } from '../bi/shared-history.ts'
-import { BiWorld, CALLERS, type EnrolledDevice } from '../bi/world.ts'
+import type { EnrolledDevice } from '../bi/devices.ts'
+import { BiWorld } from '../bi/world.ts'
 import { AnswerParser, type HttpAnswer, MalformedAnswerError } from '../http/answer-parser.ts'
 import { encodeRequest, post } from '../http/request.ts'
 import { Random } from '../random.ts'
@@ -58,7 +60,7 @@ export function describeBiOracle(): void {
       const frame = String(message['PHYPayload'])
       const last = frame.endsWith('0') ? '1' : '0'
       expect(judged(answer, { ...message, PHYPayload: frame.slice(0, -1) + last })).toBe('false_success')
-      expect(judged(answer, { ...message, SenderID: CALLERS.wrapped.id })).toBe('false_success')
+      expect(judged(answer, { ...message, SenderID: idOf('wrapped') })).toBe('false_success')
       const model = new DeviceModel(device)
       judge(scanner, expected(message, model), answer)
       const replay = expected({ ...message, DevAddr: '00000001' }, model)
@@ -132,7 +134,7 @@ export function describeBiOracle(): void {
       expect(add({ identity: 'another' })).toBe('join_nonce_reused')
       expect(add({ answer: 'another' })).toBe('other_answer')
       expect(add({ joinNonce: 2 })).toBe('dev_nonce_reused')
-      expect(add({ joinNonce: 2, devNonce: 9, identity: 'second' }, 1)).toBe('none')
+      expect(add({ joinNonce: 2, request: { ...joined.request, count: 9 }, identity: 'second' }, 1)).toBe('none')
       expect(add({}, 2)).toBe('old_request_answered')
     })
 

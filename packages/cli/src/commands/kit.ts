@@ -101,7 +101,7 @@ async function write(kind: KitKind, options: KitOptions): Promise<void> {
   const { asyncUrl } = plan.manifest
   const listener = asyncUrl === undefined ? [] : await putListenerCertificate(created, place, asyncUrl, issuer)
   const kit = writeKit(created, out, { ...plan, certificateUntil: certificate.notAfter })
-  const effect = certificate.isNew ? await letIn(server, administration, peer, certificate) : undefined
+  const effect = certificate.isNew ? await letIn(server, administration, peer, certificate, created) : undefined
   created.keep()
   plan.warnings.forEach(warn)
   const files = [...kit, ...certificate.files, ...listener]
@@ -121,10 +121,11 @@ async function letIn(
   administration: OpenAdministration,
   { peerId, kind, id }: PeerView,
   { pem, fingerprint }: KitCertificate,
+  files: CreatedPaths,
 ): Promise<string> {
   const order = await new OrderDesk(administration, openOperator(options)).submit(
     [{ action: 'peer.certificate.add', peer: peerId, kind, id, certificate: fingerprint }],
-    { certificates: [pem] },
+    { certificates: [pem], files },
   )
   return outcome(order, administration)
 }

@@ -13,6 +13,7 @@ import { type CredentialOptions, credentialOf, withAuthority, withCertificate } 
 import { titleOf } from '../peers/describe-peer.ts'
 import { kekWarnings } from '../peers/kek-notes.ts'
 import { newSettings, type SettingOptions, withProtocol, withSettings } from '../peers/settings.ts'
+import { withToken } from '../peers/tokens.ts'
 
 interface AddNsOptions extends CredentialOptions, SettingOptions {
   readonly netId: NetId
@@ -23,7 +24,7 @@ interface AddAsOptions extends CredentialOptions, Pick<SettingOptions, 'protocol
 }
 
 /** All of a new peer but its id and what it is known by. */
-type NewPeer = Omit<PeerAdd, 'action' | 'peer' | 'certificate' | 'authority' | 'name'>
+type NewPeer = Omit<PeerAdd, 'action' | 'peer' | 'certificate' | 'authority' | 'name' | 'token' | 'header'>
 
 const ID_BYTES = 16
 
@@ -35,7 +36,7 @@ export function registerAdd(peer: Command): void {
     'mortise peer add as --as-id door-app --issue-certificate ./as',
   )
   const ns = add.command('ns').requiredOption('--net-id <netid>', 'its NetID, 6 hex digits', netIdOption)
-  withAuthority(withCertificate(withSettings(withServer(ns))))
+  withToken(withAuthority(withCertificate(withSettings(withServer(ns)))))
     .description('let a network server in')
     .action(addNs)
   examples(
@@ -44,12 +45,18 @@ export function registerAdd(peer: Command): void {
     'mortise peer add ns --net-id 000013 --dialect chirpstack-4 --csr ./ns.csr',
     'mortise peer add ns --net-id 000013 --ns-id 70b3d57ed0000001 --certificate ns.pem --kek-only',
     'mortise peer add ns --net-id 000013 --dialect the-things-stack --ca ca.pem --name ns.example.com',
+    'mortise peer add ns --net-id 000013 --dialect chirpstack-4 --token ./ns-000013.header',
+    'mortise peer add ns --net-id 000013 --token ./ns-000013.header --token-as X-Join-Server-Token',
   )
   const as = add.command('as').requiredOption('--as-id <id>', 'its AS-ID', asIdOption)
-  withAuthority(withCertificate(withProtocol(withServer(as))))
+  withToken(withAuthority(withCertificate(withProtocol(withServer(as)))))
     .description('let an application server in')
     .action(addAs)
-  examples(as, 'mortise peer add as --as-id door-app --issue-certificate ./as')
+  examples(
+    as,
+    'mortise peer add as --as-id door-app --issue-certificate ./as',
+    'mortise peer add as --as-id door-app --token ./door-app.header --token-as basic',
+  )
 }
 
 async function addNs(options: AddNsOptions): Promise<void> {
@@ -77,32 +84,14 @@ async function addPeer(
 ): Promise<void> {
   const operator = openOperator(options)
   using created = new CreatedPaths()
-  const { credential, name } = await credentialOf(peer.id, options, created)
-  const { pem, fingerprint, notAfter, files } = credential
+  const { named, pems, facts, words, next } = await credentialOf(peer.id, options, created)
   const peerId = randomBytes(ID_BYTES).toString('hex')
-  const knownBy = name === undefined ? { certificate: fingerprint } : { authority: fingerprint, name }
-  const order = await new OrderDesk(administration, operator).submit(
-    [{ action: 'peer.add', peer: peerId, ...peer, ...knownBy }],
-    { certificates: [pem] },
-  )
+  const desk = new OrderDesk(administration, operator)
+  const order = await desk.submit([{ action: 'peer.add', peer: peerId, ...peer, ...named }], {
+    ...{ certificates: pems, files: created },
+  })
   created.keep()
-  const shown = { fingerprint, notAfter }
-  const facts = { ...order, peerId, ...peer, files }
-  report(
-    options,
-    { ...facts, ...(name === undefined ? { certificate: shown } : { authority: { ...shown, name } }) },
-    () =>
-      [
-        `${titleOf(peer)} is let in with ${name === undefined ? 'certificate' : `certificates for ${name} of CA`} ` +
-          `${fingerprint.slice(0, 16)}…, valid until ${notAfter.slice(0, 10)}. ${outcome(order, administration)}`,
-        ...describeFiles(files, options),
-      ].join('\n'),
+  report(options, { ...order, peerId, ...peer, ...facts }, () =>
+    [`${titleOf(peer)} is let in with ${words}. ${outcome(order, administration)}`, ...next].join('\n'),
   )
-}
-
-/** What is to be done with the files that were written. */
-export function describeFiles(files: readonly string[] | undefined, { csr }: CredentialOptions): string[] {
-  if (files === undefined) return []
-  const key = csr === undefined ? 'the key was written nowhere else' : 'its key has not left it'
-  return [`Give its operator ${files.join(', ')}; ${key}.`]
 }

@@ -7,10 +7,9 @@ import { openOperator } from '../operator.ts'
 import { examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report } from '../output.ts'
-import { type CertificateOptions, certificateOf, withCertificate } from '../peers/credentials.ts'
+import { type CertificateOptions, certificateOf, describeFiles, withCertificate } from '../peers/credentials.ts'
 import { findPeer } from '../peers/find-peer.ts'
 import { confirmDestruction } from '../terminal.ts'
-import { describeFiles } from './peer-add.ts'
 
 interface RemoveOptions extends ServerOptions {
   readonly yes?: boolean
@@ -56,7 +55,7 @@ export async function addCertificate(name: string, options: CertificateOptions):
   const { pem, fingerprint, notAfter, files } = await certificateOf(id, options, created)
   const order = await new OrderDesk(administration, operator).submit(
     [{ action: 'peer.certificate.add', peer: peerId, kind, id, certificate: fingerprint }],
-    { certificates: [pem] },
+    { certificates: [pem], files: created },
   )
   created.keep()
   report(options, { ...order, peerId, kind, id, certificate: { fingerprint, notAfter }, files }, () =>

@@ -5,27 +5,17 @@ import type { PeerView } from '@mortise/server'
 import type { Command } from 'commander'
 import { openAdministration } from '../administration.ts'
 import { usageError } from '../errors.ts'
-import { asIdOption, netIdOption } from '../identifiers.ts'
+import { netIdOption } from '../identifiers.ts'
 import { openOperator } from '../operator.ts'
 import { examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report, warn } from '../output.ts'
 import { findPeer } from '../peers/find-peer.ts'
 import { kekWarnings } from '../peers/kek-notes.ts'
-import {
-  changedSettings,
-  type SettingOptions,
-  type Settings,
-  withProtocol,
-  withRemovableSettings,
-} from '../peers/settings.ts'
+import { changedSettings, type SettingOptions, type Settings, withRemovableSettings } from '../peers/settings.ts'
 
 interface SetNsOptions extends ServerOptions, SettingOptions {
   readonly netId: NetId
-}
-
-interface SetAsOptions extends ServerOptions, Pick<SettingOptions, 'protocol'> {
-  readonly asId: string
 }
 
 export function registerSet(peer: Command): void {
@@ -41,9 +31,6 @@ export function registerSet(peer: Command): void {
     'mortise peer set ns --net-id 000013 --async-url https://ns.example.com/answers --kek-only',
     'mortise peer set ns --net-id 000013 --no-async-url --no-kek-only',
   )
-  const as = set.command('as').requiredOption('--as-id <id>', 'its AS-ID', asIdOption)
-  withProtocol(withServer(as)).description('change the protocol of an application server').action(setAs)
-  examples(as, 'mortise peer set as --as-id door-app --protocol 1.1')
 }
 
 async function setNs(options: SetNsOptions): Promise<void> {
@@ -54,7 +41,7 @@ async function setNs(options: SetNsOptions): Promise<void> {
   await using administration = await openAdministration(options)
   const peer = findPeer(await administration.listPeers(), `ns:${options.netId}`)
   const settings = changedSettings(settingsOf(peer), options)
-  const order = await new OrderDesk(administration, operator).submit([changeOf(peer, settings)])
+  const order = await new OrderDesk(administration, operator).submit([changeOf(peer, options, settings)])
   report(
     options,
     { ...order, peerId: peer.peerId, kind: peer.kind, id: peer.id, ...settings },
@@ -65,28 +52,21 @@ async function setNs(options: SetNsOptions): Promise<void> {
   for (const warning of await kekWarnings(administration, peer.id, settings)) warn(warning)
 }
 
-async function setAs(options: SetAsOptions): Promise<void> {
-  const { protocol } = options
-  if (protocol === undefined) throw usageError('there is nothing to change', 'say --protocol 1.0 or 1.1')
-  const operator = openOperator(options)
-  await using administration = await openAdministration(options)
-  const { peerId, kind, id } = findPeer(await administration.listPeers(), `as:${options.asId}`)
-  const desk = new OrderDesk(administration, operator)
-  const order = await desk.submit([{ action: 'peer.set', peer: peerId, kind, id, protocol }])
-  report(
-    options,
-    { ...order, peerId, kind, id, protocol },
-    () => `Application server ${id} speaks Backend Interfaces ${protocol}. ${outcome(order, administration)}`,
-  )
-}
-
 function settingsOf({ id, protocol, dialect, nsId, asyncUrl, kekOnly }: PeerView): Settings {
   if (dialect === undefined || kekOnly === undefined) throw usageError(`${id} is no network server`)
   return { protocol, dialect, nsId: nsId === undefined ? undefined : parseNsId(nsId), asyncUrl, kekOnly }
 }
 
-/** All of them, as the operator has seen them: an order says what holds after it. */
-function changeOf({ peerId, kind, id }: PeerView, settings: Settings): PeerSet {
-  const { protocol, dialect, nsId = null, asyncUrl = null, kekOnly } = settings
-  return { action: 'peer.set', peer: peerId, kind, id, protocol, dialect, nsId, asyncUrl, kekOnly }
+/** What the operator named, and no more: an order that waits may change the others meanwhile. */
+function changeOf({ peerId, kind, id, protocol }: PeerView, options: SettingOptions, settings: Settings): PeerSet {
+  const { nsId, dialect, asyncUrl, kekOnly } = options
+  const changesProtocol = options.protocol !== undefined || settings.protocol !== protocol
+  return {
+    ...({ action: 'peer.set', peer: peerId, kind, id } as const),
+    ...(changesProtocol && { protocol: settings.protocol }),
+    ...(dialect !== undefined && { dialect }),
+    ...(nsId !== undefined && { nsId: nsId === false ? null : nsId }),
+    ...(asyncUrl !== undefined && { asyncUrl: asyncUrl === false ? null : asyncUrl }),
+    ...(kekOnly !== undefined && { kekOnly }),
+  }
 }

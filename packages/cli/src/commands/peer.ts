@@ -11,6 +11,7 @@ import { registerAdd } from './peer-add.ts'
 import { registerAgreement } from './peer-agreement.ts'
 import { registerPeerCertificate } from './peer-certificate.ts'
 import { registerSet } from './peer-set.ts'
+import { registerPeerToken } from './peer-token.ts'
 
 interface PeerChangeOptions extends ServerOptions {
   readonly yes?: boolean
@@ -24,9 +25,10 @@ export function registerPeer(program: Command): void {
   registerList(peer)
   registerShow(peer)
   registerPeerCertificate(peer)
+  registerPeerToken(peer)
   registerAgreement(peer)
   registerChange(peer, 'disable', 'let a peer in no more, but keep it in the list')
-  registerChange(peer, 'remove', 'forget a peer, its certificates and its agreements')
+  registerChange(peer, 'remove', 'forget a peer, its certificates, tokens and agreements')
 }
 
 function registerList(peer: Command): void {

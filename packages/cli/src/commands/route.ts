@@ -82,7 +82,7 @@ async function addRoute({ url, certificate: directory, joinEui: prefix, ...optio
         ...{ url, protocol, certificate: certificate.fingerprint, authority: authority.fingerprint },
       },
     ],
-    { certificates: Array.from(new Set([certificate.pem, authority.pem])) },
+    { certificates: Array.from(new Set([certificate.pem, authority.pem])), files: created },
   )
   created.keep()
   const { fingerprint, notAfter } = certificate

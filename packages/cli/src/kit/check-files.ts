@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { fitnessFor } from '@mortise/server'
 import { errorCode } from '../errors.ts'
+import { readSmallFile } from '../files.ts'
 import { type Check, type CheckName, ok, wrong } from './check.ts'
 import type { NetworkServerSetup } from './setup.ts'
 
@@ -17,7 +18,6 @@ export interface FilesReport {
   readonly credentials: Credentials | undefined
 }
 
-const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const NEW_CERTIFICATE = 'ask the operator of the join server for a new certificate (`mortise peer certificate add`).'
 
 /** The three files of the TLS client. `nowMs` is in milliseconds since 1970. */
@@ -49,7 +49,7 @@ function readPart<Value>(
     return wrong(name, 'the configuration names no such file.', 'name it as the kit had it; the join server needs it.')
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readSmallFile(path)
   } catch (error) {
     return errorCode(error) === 'ENOENT'
       ? wrong(name, `${path} does not exist.`, 'put the file of the kit there, or mend its name in the configuration.')
@@ -99,14 +99,9 @@ function checkCertificate(certificate: X509Certificate, nowMs: number): Check {
       `it is valid from ${begin.toISOString()} only, and this machine has ${new Date(nowMs).toISOString()}.`,
       'set the clock of this machine (NTP). If the clock is right, wait.',
     )
-  if (usesOf(certificate)?.includes(CLIENT_AUTH) === false)
+  if (fitnessFor('client', certificate) === 'other')
     return wrong(name, 'it is not for TLS clients (extended key usage).', NEW_CERTIFICATE)
   return ok(name, `${oneLine(certificate.subject)}, valid until ${day(end)}`)
-}
-
-/** The extended key usages, which Node calls so; undefined where the certificate has none, which is no limit. */
-function usesOf({ keyUsage }: X509Certificate): readonly string[] | undefined {
-  return keyUsage
 }
 
 function checkKey(key: KeyObject, certificate: X509Certificate | undefined): Check {

@@ -70,7 +70,7 @@ function describeDevice(
 ): Check {
   switch (resultCode) {
     case 'MICFailed':
-      return ok('device', `${device} is known under ${joinEui}, and may join through this network`)
+      return ok('device', `${device} is known under ${joinEui}, and allowed here; KEKs and nonces were not tried`)
     case 'UnknownDevEUI':
       return wrong(
         'device',

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { readSecretFile } from '@mortise/hsm'
 import type { PeerView } from '@mortise/server'
-import { certificateFingerprint, issueServerCertificate } from '../certificates.ts'
+import { certificateFingerprint, issueListenerCertificate } from '../certificates.ts'
 import { CliError } from '../errors.ts'
 import { readTextFile } from '../files.ts'
 import type { CreatedPaths } from '../init/created-paths.ts'
@@ -45,7 +45,7 @@ export async function putListenerCertificate(
   issuer: IssuerOptions,
 ): Promise<string[]> {
   const host = new URL(asyncUrl).hostname.replace(/^\[|\]$/g, '')
-  const { certificate, privateKey } = await issueServerCertificate(readIssuer(issuer), [host])
+  const { certificate, privateKey } = await issueListenerCertificate(readIssuer(issuer), host)
   return putFiles(created, directory, { 'listener-cert.pem': certificate, 'listener-key.pem': privateKey })
 }
 

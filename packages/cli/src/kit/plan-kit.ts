@@ -42,6 +42,7 @@ export async function planKit(
   const { kind } = options
   const names = await serverNames(administration)
   const url = serverUrl(options, names)
+  refuseQuery(kind, url)
   const kek = newestKek(await administration.listKeks(), netId)
   refuseWhatItCannot(kind, peer, kek)
   return {
@@ -95,6 +96,12 @@ function slugOf({ hostname }: URL): string {
 function newestKek(keks: readonly KekView[], netId: NetId): KekView | undefined {
   const own = keks.filter(({ kind, recipient }) => kind === 'ns' && recipient === netId)
   return own.toSorted((a, b) => b.version - a.version)[0]
+}
+
+/** The Things Stack has scheme, name, port and paths in its configuration, and nothing else of a URL. */
+function refuseQuery(kind: KitKind, url: URL): void {
+  if (kind !== 'the-things-stack' || url.search === '') return
+  throw usageError(`The Things Stack cannot ask a URL with a query: ${url.href}`, 'leave the query out of --url')
 }
 
 /** A kit that cannot work is not written. */

@@ -1,9 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { request } from 'node:https'
-import { encodeJoinReq, MAX_BODY_BYTES } from '@mortise/backend-interfaces'
+import { isIP } from 'node:net'
+import { connectTls, encodeJoinReq, MAX_BODY_BYTES } from '@mortise/backend-interfaces'
 import { type DevEui, hexToBytes, type JoinEui, parseDevAddr, parseDevEui } from '@mortise/lorawan'
 import { errorCode } from '../errors.ts'
 import type { Credentials } from './check-files.ts'
+import { endpointOf } from './check-network.ts'
 import type { NetworkServerSetup } from './setup.ts'
 
 /** As long as the most patient network server waits for a join-accept. */
@@ -72,8 +74,11 @@ export class Probe {
       const fail = (error: Error): void => {
         resolve({ problem: errorCode(error) ?? error.message })
       }
+      const { host, port } = endpointOf(url)
+      const servername = isIP(host) === 0 ? host : ''
       const sent = request(url, {
-        ...{ method: 'POST', agent: false, minVersion: 'TLSv1.2', ...this.#credentials },
+        method: 'POST',
+        createConnection: () => connectTls({ host, port, servername, minVersion: 'TLSv1.2', ...this.#credentials }),
         headers: { ...dialect.asks.httpHeaders, ...headers, 'content-length': Buffer.byteLength(body) },
         signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
       })

@@ -23,7 +23,7 @@ export function readmeHead({ manifest, joinEuis, certificateUntil }: ReadmeFacts
 | Client certificate | valid until ${certificateUntil.slice(0, 10)}; ask for a new one in time |
 | Network session keys | ${kek === undefined ? 'in clear inside TLS' : `wrapped under the KEK \`${kek.label}\` (${8 * kek.bytes} bits)`} |
 
-\`key.pem\` is your private key: nobody else may read it, and the join server's operator has kept no copy.
+\`key.pem\` is your private key: nobody else may read it. It was made by the join server's operator, who has no use for a copy.
 `
 }
 

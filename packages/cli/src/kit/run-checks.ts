@@ -1,4 +1,4 @@
-import type { DevEui, JoinEui, NetId } from '@mortise/lorawan'
+import { type DevEui, EUI64_BITS, type JoinEui, type NetId } from '@mortise/lorawan'
 import { CliError } from '../errors.ts'
 import { type Check, isWrong, ok, wrong } from './check.ts'
 import { checkAnswers } from './check-answers.ts'
@@ -22,8 +22,6 @@ export interface TestOptions {
   readonly joinEui?: JoinEui | undefined
   readonly now: () => number
 }
-
-const EUI64_BITS = 64
 
 const READERS: Readonly<Record<KitKind, (directory: string, manifest: KitManifest) => ReadSetup>> = {
   chirpstack: readChirpStack,

@@ -1,8 +1,7 @@
-import { type JoinEui, type JoinEuiPrefix, type NetId, parseJoinEui } from '@mortise/lorawan'
+import { EUI64_BITS, type JoinEui, type JoinEuiPrefix, type NetId, parseJoinEui } from '@mortise/lorawan'
 import type { Administration } from '@mortise/server'
 
 const PAGE = 1000
-const EUI64_BITS = 64
 
 /** The JoinEUIs under which devices are known, each once, in ascending order; with `netId` those that it may activate. */
 export async function servedJoinEuis(

@@ -1,8 +1,6 @@
 import { isIP } from 'node:net'
 import type { JoinEui } from '@mortise/lorawan'
-
-/** Where JoinEUIs are looked up (TS002 1.0 §19). */
-export const JOIN_EUI_DOMAIN = 'joineuis.lora-alliance.org'
+import { usageError } from '../errors.ts'
 
 export interface ZoneOptions {
   /** The zone, or a part of it that was delegated: its first labels may be digits of JoinEUIs. */
@@ -30,6 +28,8 @@ const EUI64_DIGITS = 16
  * Records of a zone file (RFC 1035 §5), to be put below its SOA and NS: NAPTR (RFC 3403) with the service LWNS, which
  * leads to SRV; addresses beside them, as ChirpStack asks for. In ascending order of JoinEUI, so that the same JoinEUIs
  * give the same text.
+ * @throws CliError usage for an alias of the origin itself, which has SOA and NS: nothing may stand beside a CNAME (RFC
+ *   1034 §3.6.2)
  */
 export function writeZone(options: ZoneOptions): Zone {
   const { origin, joinEuis } = options
@@ -44,6 +44,8 @@ export function writeZone(options: ZoneOptions): Zone {
 }
 
 function recordsOf(name: string, { host, port, addresses, alias }: ZoneOptions): string[] {
+  if (alias && name === '@')
+    throw usageError('a CNAME cannot stand at the top of a zone', 'leave --cname out and name addresses: --address')
   if (alias) return [`${name} IN CNAME ${absolute(host)}`]
   const service = name === '@' ? '_lwns._tcp' : `_lwns._tcp.${name}`
   return [

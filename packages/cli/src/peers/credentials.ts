@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { dirname } from 'node:path'
+import type { PeerAdd } from '@mortise/hsm'
 import type { Command } from 'commander'
 import { certificateFingerprint, certifyRequest, issueClientCertificate } from '../certificates.ts'
 import { CliError, usageError } from '../errors.ts'
@@ -8,6 +9,7 @@ import { certificateNameOption } from '../identifiers.ts'
 import type { CreatedPaths } from '../init/created-paths.ts'
 import { type IssuerOptions, readIssuer, refuseExpiredCa, writeIssued } from '../issuer.ts'
 import { asPath } from '../options.ts'
+import { describeTokenFile, shortToken, type TokenOptions, writeToken } from './tokens.ts'
 
 export interface CertificateOptions extends IssuerOptions {
   readonly issueCertificate?: string
@@ -16,7 +18,7 @@ export interface CertificateOptions extends IssuerOptions {
   readonly out?: string
 }
 
-export interface CredentialOptions extends CertificateOptions {
+export interface CredentialOptions extends CertificateOptions, TokenOptions {
   readonly ca?: string
   readonly name?: string
 }
@@ -29,6 +31,20 @@ export interface Credential {
   readonly notAfter: string
   /** What was written, when it was issued here. */
   readonly files?: readonly string[]
+}
+
+/** What a new peer is known by. */
+export interface PeerCredential {
+  /** As the order names it. */
+  readonly named: Pick<PeerAdd, 'certificate' | 'authority' | 'name' | 'token' | 'header'>
+  /** Certificates that go along with the order. */
+  readonly pems: readonly string[]
+  /** For programs. */
+  readonly facts: Readonly<Record<string, unknown>>
+  /** For people: `certificate 3f3f3f3f3f3f3f3f…, valid until 2028-01-01` */
+  readonly words: string
+  /** What is to be done now. */
+  readonly next: readonly string[]
 }
 
 /** Adds how a peer's certificate comes about. */
@@ -52,23 +68,77 @@ export function withAuthority(command: Command): Command {
     .option('--name <name>', 'DNS name, or else common name, that they carry', certificateNameOption)
 }
 
-/** What a new peer is known by: a certificate, or a CA and the name that its certificates carry. */
+/** What a new peer is known by: a certificate; a CA and the name that its certificates carry; or a token. */
 export async function credentialOf(
   id: string,
   options: CredentialOptions,
   created: CreatedPaths,
-): Promise<{ readonly credential: Credential; readonly name?: string }> {
-  const { ca, name } = options
-  const ways = [options.issueCertificate, options.csr, options.certificate, ca].filter((way) => way !== undefined)
+): Promise<PeerCredential> {
+  const { ca, name, token } = options
+  const ways = [options.issueCertificate, options.csr, options.certificate, ca, token].filter(
+    (way) => way !== undefined,
+  )
   if (ways.length !== 1)
     throw usageError(
-      'give one of --issue-certificate OUTDIR, --csr FILE, --certificate FILE, and --ca FILE --name NAME',
+      'give one of --issue-certificate OUTDIR, --csr FILE, --certificate FILE, --ca FILE --name NAME, and --token FILE',
     )
   if ((ca === undefined) !== (name === undefined))
     throw usageError('--ca and --name belong together', 'a CA alone would let in everybody to whom it issues')
-  if (ca === undefined || name === undefined) return { credential: await certificateOf(id, options, created) }
+  if (token === undefined && options.tokenAs !== undefined) throw usageError('--token-as is for --token')
+  if (token !== undefined) return tokenCredential(id, token, options, created)
+  if (ca === undefined || name === undefined) return await certificateCredential(id, options, created)
+  return authorityCredential(ca, name, options)
+}
+
+async function certificateCredential(
+  id: string,
+  options: CredentialOptions,
+  created: CreatedPaths,
+): Promise<PeerCredential> {
+  const { pem, fingerprint, notAfter, files } = await certificateOf(id, options, created)
+  return {
+    named: { certificate: fingerprint },
+    pems: [pem],
+    facts: { files, certificate: { fingerprint, notAfter } },
+    words: `certificate ${describeValidity(fingerprint, notAfter)}`,
+    next: describeFiles(files, options),
+  }
+}
+
+function authorityCredential(ca: string, name: string, options: CredentialOptions): PeerCredential {
   refuseOut(options)
-  return { credential: readAuthority(ca), name }
+  const { pem, fingerprint, notAfter } = readAuthority(ca)
+  return {
+    named: { authority: fingerprint, name },
+    pems: [pem],
+    facts: { authority: { fingerprint, notAfter, name } },
+    words: `certificates for ${name} of CA ${describeValidity(fingerprint, notAfter)}`,
+    next: [],
+  }
+}
+
+function tokenCredential(id: string, path: string, options: CredentialOptions, created: CreatedPaths): PeerCredential {
+  refuseOut(options)
+  const named = writeToken(id, path, options, created)
+  const token = { digest: named.token, header: named.header }
+  return {
+    named,
+    pems: [],
+    facts: { files: [path], token },
+    words: `token ${shortToken(token)}`,
+    next: [describeTokenFile(path)],
+  }
+}
+
+function describeValidity(fingerprint: string, notAfter: string): string {
+  return `${fingerprint.slice(0, 16)}…, valid until ${notAfter.slice(0, 10)}`
+}
+
+/** What is to be done with the files that were written. */
+export function describeFiles(files: readonly string[] | undefined, { csr }: CertificateOptions): string[] {
+  if (files === undefined) return []
+  const key = csr === undefined ? 'the key was written nowhere else' : 'its key has not left it'
+  return [`Give its operator ${files.join(', ')}; ${key}.`]
 }
 
 /** A certificate of a peer: one that it has, or one that is issued here. */

@@ -1,5 +1,6 @@
-import type { AgreementView, PeerCertificateView, PeerView } from '@mortise/server'
+import type { AgreementView, PeerCertificateView, PeerTokenView, PeerView } from '@mortise/server'
 import { table } from '../output.ts'
+import { shortToken } from './tokens.ts'
 
 /** `Network server 000013` */
 export function titleOf({ kind, id }: Pick<PeerView, 'kind' | 'id'>): string {
@@ -15,13 +16,14 @@ export function describePeers(peers: readonly PeerView[]): string {
     peer.protocol,
     peer.state,
     describeUntil(peer),
+    peer.tokens.map(shortToken).join(', '),
   ])
-  return table(['KIND', 'ID', 'DIALECT', 'PROTOCOL', 'STATE', 'CERTIFICATE UNTIL'], rows)
+  return table(['KIND', 'ID', 'DIALECT', 'PROTOCOL', 'STATE', 'CERTIFICATE UNTIL', 'TOKENS'], rows)
 }
 
 /** `agreements` are the peer's own. */
 export function describePeer(peer: PeerView, agreements: readonly AgreementView[]): string {
-  const { peerId, nsId, protocol, dialect, asyncUrl, kekOnly, state, certificates, authority, createdAt } = peer
+  const { peerId, nsId, protocol, dialect, asyncUrl, kekOnly, state, certificates, authority, tokens } = peer
   return [
     `${titleOf(peer)}: ${state}`,
     `  peer id      ${peerId}`,
@@ -41,8 +43,9 @@ export function describePeer(peer: PeerView, agreements: readonly AgreementView[
           `               ${authority.notBefore} to ${authority.notAfter}`,
           `               for certificates in the name ${authority.name}`,
         ]),
+    ...tokens.flatMap(describeToken),
     ...agreements.map((agreement) => `  agreement    ${describeScope(agreement)}`),
-    `  added        ${createdAt}`,
+    `  added        ${peer.createdAt}`,
   ].join('\n')
 }
 
@@ -54,6 +57,10 @@ export function describeScope({ devEui, joinEui, bits }: Pick<AgreementView, 'de
 
 function describeCertificate({ subject, fingerprint, notBefore, notAfter }: PeerCertificateView): string[] {
   return [`  certificate  ${subject}`, `               ${fingerprint}`, `               ${notBefore} to ${notAfter}`]
+}
+
+function describeToken({ header, digest, addedAt }: PeerTokenView): string[] {
+  return [`  token        in the header ${header}, since ${addedAt}`, `               SHA-256 ${digest}`]
 }
 
 /** Of several, the one that ends last. */

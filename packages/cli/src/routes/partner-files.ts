@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { readSecretFile } from '@mortise/hsm'
+import { fitnessFor } from '@mortise/server'
 import { certificateFingerprint } from '../certificates.ts'
 import { CliError } from '../errors.ts'
 import { readTextFile } from '../files.ts'
@@ -22,9 +23,6 @@ export interface PartnerFiles {
   /** CA that the other join server is checked against. */
   readonly authority: PartnerCertificate
 }
-
-const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
-const ANY_USAGE = '2.5.29.37.0'
 
 /**
  * Reads cert.pem, key.pem and ca.pem, and says at once what would fail later.
@@ -72,10 +70,8 @@ function parseKey(path: string, pem: string): KeyObject {
   }
 }
 
-/** `keyUsage` of Node is the extended one; undefined where the certificate does not have it. */
-function refuseUsage(path: string, { keyUsage }: X509Certificate): void {
-  const usages = keyUsage as readonly string[] | undefined
-  if (usages === undefined || usages.includes(CLIENT_AUTH) || usages.includes(ANY_USAGE)) return
+function refuseUsage(path: string, certificate: X509Certificate): void {
+  if (fitnessFor('client', certificate) !== 'other') return
   throw new CliError('certificate_not_for_clients', `${path} is not for TLS clients: it lacks clientAuth`, {
     hint: 'ask the other join server for a client certificate',
   })

@@ -109,6 +109,8 @@ class RecordMaker implements MadeRecords {
       case 'peer.remove':
       case 'peer.certificate.add':
       case 'peer.certificate.remove':
+      case 'peer.token.add':
+      case 'peer.token.remove':
       case 'agreement.add':
       case 'agreement.remove':
       case 'route.add':

@@ -6,6 +6,7 @@ import {
   type DirectoryChange,
   isCertificateName,
   isOrderUrl,
+  isTokenHeader,
   MAX_DIALECT_NAME_LENGTH,
   PEER_PROTOCOL_VERSIONS,
   type PeerAdd,
@@ -13,6 +14,7 @@ import {
   type PeerReference,
   type PeerSet,
   type PeerSettings,
+  type NamedToken,
 } from './peer-changes.ts'
 
 const ID_BYTES = 16
@@ -32,6 +34,10 @@ export function readDirectoryChange(action: string, members: Members): Directory
     case 'peer.certificate.add':
     case 'peer.certificate.remove':
       return { action, ...readPeer(members), certificate: members.hex('certificate', SHA256_BYTES) }
+    case 'peer.token.add':
+      return { action, ...readPeer(members), ...readToken(members) }
+    case 'peer.token.remove':
+      return { action, ...readPeer(members), token: members.hex('token', SHA256_BYTES) }
     case 'agreement.add':
     case 'agreement.remove': {
       const { peer, kind, id } = readPeer(members)
@@ -66,10 +72,21 @@ function readPeerAdd(members: Members): PeerAdd {
     ...peer,
     ...readSettings(members, peer),
     protocol: readProtocol(members),
-    ...(members.has('authority')
-      ? { authority: members.hex('authority', SHA256_BYTES), name: readName(members) }
-      : { certificate: members.hex('certificate', SHA256_BYTES) }),
+    ...readKnownBy(members),
   }
+}
+
+/** One of the three: the members of another are left over, and refused. */
+function readKnownBy(members: Members): Pick<PeerAdd, 'certificate' | 'authority' | 'name' | 'token' | 'header'> {
+  if (members.has('authority')) return { authority: members.hex('authority', SHA256_BYTES), name: readName(members) }
+  if (members.has('token')) return readToken(members)
+  return { certificate: members.hex('certificate', SHA256_BYTES) }
+}
+
+function readToken(members: Members): NamedToken {
+  const token = members.hex('token', SHA256_BYTES)
+  const header = members.text('header')
+  return { token, header: isTokenHeader(header) ? header : members.fail('header') }
 }
 
 function readPeerSet(members: Members): PeerSet {

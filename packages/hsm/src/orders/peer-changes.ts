@@ -10,6 +10,7 @@ export const MAX_DIALECT_NAME_LENGTH = 32
 export const MAX_URL_LENGTH = 512
 /** Of a DNS name, RFC 1035 §2.3.4; what a common name may be long is less. */
 export const MAX_CERTIFICATE_NAME_LENGTH = 253
+export const MAX_TOKEN_HEADER_LENGTH = 64
 
 /** An absolute https URL. With a password in it, a secret would stand in every list of peers. */
 export function isOrderUrl(text: string): boolean {
@@ -26,6 +27,11 @@ export function isOrderUrl(text: string): boolean {
 export function isCertificateName(text: string): boolean {
   const isOne = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(text) && !text.startsWith('.') && !text.includes('*')
   return isOne && text.length <= MAX_CERTIFICATE_NAME_LENGTH
+}
+
+/** The name of an HTTP header (RFC 9110 §5.1), in its one form: lower case. */
+export function isTokenHeader(text: string): boolean {
+  return /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(text) && text.length <= MAX_TOKEN_HEADER_LENGTH
 }
 
 /** How a network server is talked to; an application server has none of these. */
@@ -59,7 +65,7 @@ export interface PeerReference {
   readonly id: string
 }
 
-/** Has either `certificate`, or `authority` and `name`: an authority alone admits nobody. */
+/** Has one of: `certificate`; `authority` and `name`, because an authority alone admits nobody; `token` and `header`. */
 export interface PeerAdd extends PeerReference, PeerSettings {
   readonly action: 'peer.add'
   readonly protocol: PeerProtocolVersion
@@ -69,6 +75,9 @@ export interface PeerAdd extends PeerReference, PeerSettings {
   readonly authority?: string
   /** DNS name that the peer's certificate must carry, or its common name where it has no alternative names. */
   readonly name?: string
+  /** As in {@link NamedToken}. */
+  readonly token?: string
+  readonly header?: string
 }
 
 /** At least one setting. */
@@ -85,6 +94,22 @@ export interface PeerCertificateChange extends PeerReference {
   readonly action: 'peer.certificate.add' | 'peer.certificate.remove'
   /** SHA-256 of the client certificate (DER), 64 hex digits. */
   readonly certificate: string
+}
+
+/** A secret that a peer shows in a header of each request, where it can show no certificate. The secret is in no order. */
+export interface NamedToken {
+  /** SHA-256 of the header's value, 64 hex digits. */
+  readonly token: string
+  /** Name of the header, in lower case. */
+  readonly header: string
+}
+
+export interface PeerTokenAdd extends PeerReference, NamedToken {
+  readonly action: 'peer.token.add'
+}
+
+export interface PeerTokenRemove extends PeerReference, Pick<NamedToken, 'token'> {
+  readonly action: 'peer.token.remove'
 }
 
 /** One device, or all whose JoinEUI has a prefix: 0 bits are all devices. Bits of `joinEui` behind the prefix are 0. */
@@ -126,6 +151,8 @@ export type DirectoryChange =
   | PeerSet
   | PeerChange
   | PeerCertificateChange
+  | PeerTokenAdd
+  | PeerTokenRemove
   | AgreementChange
   | RouteAdd
   | RouteRemove

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Where everything of one installation lies. */
@@ -56,6 +57,12 @@ export function dataDirectory(root: string): DataDirectory {
 /** Private key of the certificate that a route shows; its id is 32 hex digits. */
 export function routeKeyFile({ routes }: DataDirectory, routeId: string): string {
   return join(routes, `${routeId}.key`)
+}
+
+/** Of every route whose private key is there, with or without the route. */
+export function routesWithKey({ routes }: DataDirectory): string[] {
+  const names = existsSync(routes) ? readdirSync(routes) : []
+  return names.flatMap((name) => /^([0-9a-f]{32})\.key$/.exec(name)?.[1] ?? [])
 }
 
 export function operatorDirectory(root: string): OperatorDirectory {

@@ -2,6 +2,7 @@ export {
   dataDirectory,
   operatorDirectory,
   routeKeyFile,
+  routesWithKey,
   type DataDirectory,
   type OperatorDirectory,
 } from './data-directory.ts'

@@ -1,15 +1,18 @@
 import type { X509Certificate } from 'node:crypto'
 import { type BigIntStats, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { SecretFileError } from '@mortise/hsm'
 import type { TlsFiles } from '../config/index.ts'
 import { messageOf } from '../message-of.ts'
 import { isNamed } from './certificates-names.ts'
-import { type CertificatePair, readCertificatePair } from './certificates.ts'
+import { CertificateError, type CertificatePair, readCertificatePair } from './certificates.ts'
 
 export interface WatchedCertificateOptions {
   readonly log: (line: string) => void
   /** What clients ask for the server by: a name that the certificate lacks is worth a warning. */
   readonly names: readonly string[]
+  /** How long a pair that was refused, for a reason that may pass, is left alone. */
+  readonly retryMs?: number
 }
 
 /**
@@ -17,6 +20,15 @@ export interface WatchedCertificateOptions {
  * changes (inotify) knows nothing of network file systems, and loses a link that is turned to another file.
  */
 const LOOK_MS = 200
+
+/** The one before still serves meanwhile. */
+const RETRY_MS = 30_000
+
+/** Reasons to refuse a pair that may pass although its files stay as they are. */
+const PASSING: ReadonlySet<string> = new Set([
+  ...['certificate_not_yet_valid', 'certificate_expired', 'certificate_missing', 'certificate_unreadable'],
+  ...['secret_file_missing', 'secret_file_unreadable'],
+])
 
 /** The certificate of a listener. Follows its files while the server runs. */
 export class WatchedCertificate implements Disposable {
@@ -30,6 +42,8 @@ export class WatchedCertificate implements Disposable {
   /** What they looked like a moment ago: files that still change are not read. */
   #seen: string
   #looking = false
+  /** Why the pair was refused, and when it is looked at again. */
+  #refused: { readonly reason: string; readonly retryAt: number } | undefined
 
   /** @throws CertificateError, SecretFileError */
   constructor(files: TlsFiles, options: WatchedCertificateOptions) {
@@ -68,29 +82,39 @@ export class WatchedCertificate implements Disposable {
     this.#looking = false
     const isSettled = seen === this.#seen
     this.#seen = seen
-    if (!isSettled || seen === this.#decided) return
+    if (!isSettled) return
+    if (seen !== this.#decided) this.#refused = undefined
+    else if (this.#refused === undefined || performance.now() < this.#refused.retryAt) return
     this.#decided = seen
     this.#exchange()
   }
 
   #exchange(): void {
-    const { certificate, key } = this.#files
     try {
       const pair = readCertificatePair(this.#files, Date.now())
+      this.#refused = undefined
       if (isSame(pair, this.#pair)) return
       for (const apply of this.#apply) apply(pair.tls)
       this.#pair = pair
     } catch (error) {
-      this.#options.log(
-        `${certificate} or ${key} has changed and is refused, the one before is kept: ${messageOf(error)}`,
-      )
+      this.#refuse(error)
       return
     }
     const { subject, validToDate } = this.#pair.leaf
     this.#options.log(
-      `${certificate} is in use now: ${subject.replaceAll('\n', ', ')}, until ${validToDate.toISOString()}`,
+      `${this.#files.certificate} is in use now: ${subject.replaceAll('\n', ', ')}, until ${validToDate.toISOString()}`,
     )
     this.#warn()
+  }
+
+  /** Each reason is told once. */
+  #refuse(error: unknown): void {
+    const { certificate, key } = this.#files
+    const { log, retryMs = RETRY_MS } = this.#options
+    const reason = messageOf(error)
+    if (reason !== this.#refused?.reason)
+      log(`${certificate} or ${key} has changed and is refused, the one before is kept: ${reason}`)
+    this.#refused = { reason, retryAt: mayPass(error) ? performance.now() + retryMs : Infinity }
   }
 
   #warn(): void {
@@ -104,6 +128,12 @@ export class WatchedCertificate implements Disposable {
         `warning: ${certificate} does not name ${missing.join(', ')}: whoever asks for the server by that name refuses it`,
       )
   }
+}
+
+/** A read that breaks off is none of the refusals that have a code here. */
+function mayPass(error: unknown): boolean {
+  const isCoded = error instanceof CertificateError || error instanceof SecretFileError
+  return !isCoded || PASSING.has(error.code)
 }
 
 function isSame(a: CertificatePair, b: CertificatePair): boolean {

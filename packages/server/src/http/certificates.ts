@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { readSecretFile } from '@mortise/hsm'
 import type { TlsFiles } from '../config/index.ts'
+import { fitnessFor } from '../key-usage.ts'
 import { messageOf } from '../message-of.ts'
 import { TLS_OPTIONS } from './tls-options.ts'
 
@@ -41,10 +42,6 @@ export interface CertificatePair {
 
 const MAX_CERTIFICATE_FILE_BYTES = 1024 * 1024
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
-
-/** Extended key usages (RFC 5280 §4.2.1.12) that allow a TLS server. A certificate without that extension allows all. */
-const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
-const ANY_USAGE = '2.5.29.37.0'
 
 /**
  * Reads a certificate and its key, and refuses what peers would refuse, or what is no pair.
@@ -165,10 +162,8 @@ function refuseTime(path: string, { validFromDate, validToDate }: X509Certificat
     )
 }
 
-/** `keyUsage` of Node is the extended one; undefined where the certificate does not have it. */
-function refuseUsage(path: string, { keyUsage }: X509Certificate): void {
-  const usages = keyUsage as readonly string[] | undefined
-  if (usages === undefined || usages.includes(SERVER_AUTH) || usages.includes(ANY_USAGE)) return
+function refuseUsage(path: string, certificate: X509Certificate): void {
+  if (fitnessFor('server', certificate) !== 'other') return
   throw new CertificateError(
     'certificate_not_for_servers',
     `${path} is not for TLS servers: its extended key usage lacks serverAuth`,

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { DropArgument, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { FairShare } from './fair-share.ts'
+import { FairShare } from '../fair-share.ts'
 import type { ConnectionLimits } from './limits.ts'
 import { networkOf } from './network-of.ts'
 
@@ -18,7 +18,10 @@ export type ConnectionRefusal = 'handshakes' | 'connections' | 'strangers' | 'ro
 export interface ConnectionsOptions {
   readonly limits: ConnectionLimits
   readonly refused: (reason: ConnectionRefusal) => void
-  /** Those whose handshake says that they are nobody known; absent where that cannot be told. */
+  /**
+   * Those whose handshake says that they are nobody known, until a request says otherwise; absent where that cannot be
+   * told.
+   */
   readonly strangers?: { readonly limit: number; readonly include: (socket: TLSSocket) => boolean }
 }
 
@@ -94,10 +97,14 @@ export class Connections {
     return this.#draining
   }
 
-  /** A request has begun, which `response` is the answer to. Tells whether its connection was used before. */
-  began(socket: Socket, response: ServerResponse): boolean {
+  /**
+   * A request has begun, which `response` is the answer to. A connection is a stranger's no more once a request on it was
+   * a peer's. Tells whether the connection was used before.
+   */
+  began(socket: Socket, response: ServerResponse, isPeer = false): boolean {
     const connection = this.#open.get(socket)
     if (connection === undefined) return false
+    if (isPeer && connection.queue === this.#strangers) this.#admit(connection)
     connection.requests += 1
     connection.inFlight += 1
     if (connection.inFlight === 1) this.#move(connection, this.#receiving)
@@ -193,6 +200,12 @@ export class Connections {
     const idle = connection.requests > 1 ? this.#reused : this.#first
     this.#move(connection, connection.inFlight > 0 ? this.#busy : idle)
     if (this.#isCrowded) this.#makeRoom()
+  }
+
+  #admit(connection: Connection): void {
+    this.#strangers.delete(connection)
+    connection.queue = this.#first
+    this.#move(connection, this.#first)
   }
 
   get #isCrowded(): boolean {

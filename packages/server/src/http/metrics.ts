@@ -1,7 +1,7 @@
 import type { RequestType, ResultCode } from '@mortise/backend-interfaces'
 import { FORWARD_OUTCOMES, type ForwardOutcome } from '../routing/index.ts'
 import type { ConnectionRefusal } from './connections.ts'
-import type { ShareRefusal } from './fair-share.ts'
+import type { ShareRefusal } from '../fair-share.ts'
 
 /** Latency buckets of a join in seconds; the last is the RX1 window's half. */
 const JOIN_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5]

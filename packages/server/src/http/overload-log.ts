@@ -1,5 +1,5 @@
 import type { ConnectionRefusal } from './connections.ts'
-import type { ShareRefusal } from './fair-share.ts'
+import type { ShareRefusal } from '../fair-share.ts'
 import type { Metrics } from './metrics.ts'
 
 const SILENCE_MS = 60_000

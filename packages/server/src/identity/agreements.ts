@@ -1,9 +1,9 @@
-import { type DevEui, hasPrefix, type JoinEui, type JoinEuiPrefix, type NetId } from '@mortise/lorawan'
+import { type DevEui, type JoinEui, JoinEuiIndex, type NetId } from '@mortise/lorawan'
 import type { AdministrationReader, Agreement } from '../storage/index.ts'
 
 interface Allowed {
   readonly devEuis: ReadonlySet<DevEui>
-  readonly prefixes: readonly JoinEuiPrefix[]
+  readonly prefixes: JoinEuiIndex<true>
 }
 
 /**
@@ -19,7 +19,9 @@ export class Agreements {
     this.reload()
   }
 
+  /** What cannot be read allows nothing. @throws StorageError */
   reload(): void {
+    this.#byNetId = new Map()
     const agreements = Map.groupBy(this.#storage.listAgreements(), ({ netId }) => netId)
     this.#byNetId = new Map(Array.from(agreements, ([netId, ofOne]) => [netId, toAllowed(ofOne)]))
   }
@@ -28,7 +30,7 @@ export class Agreements {
   allows(netId: NetId, devEui: DevEui, joinEui: JoinEui): boolean {
     const allowed = this.#byNetId.get(netId)
     if (allowed === undefined) return false
-    return allowed.devEuis.has(devEui) || allowed.prefixes.some((prefix) => hasPrefix(joinEui, prefix))
+    return allowed.devEuis.has(devEui) || allowed.prefixes.find(joinEui) !== undefined
   }
 }
 
@@ -36,6 +38,6 @@ function toAllowed(agreements: readonly Agreement[]): Allowed {
   const scopes = agreements.map(({ scope }) => scope)
   return {
     devEuis: new Set(scopes.flatMap((scope) => ('devEui' in scope ? [scope.devEui] : []))),
-    prefixes: scopes.flatMap((scope) => ('devEui' in scope ? [] : [scope])),
+    prefixes: new JoinEuiIndex(scopes.flatMap((scope) => ('devEui' in scope ? [] : [[scope, true] as const]))),
   }
 }

@@ -5,7 +5,13 @@ import type { Peer } from '../storage/index.ts'
 /** Only this room has it, so only PeerDirectory makes authenticated peers: authority is a value, not a claim. */
 export const AUTHENTICATION = Symbol('authentication')
 
-/** A network server that proved the key of a certificate which the operator signed in for it, or a CA for its name. */
+/** Why somebody is no peer. `expired` is also said of a certificate that is not valid yet. */
+export type PeerRefusal = 'unknown' | 'expired' | 'disabled'
+
+/**
+ * A network server that proved the key of a certificate which the operator signed in for it, or a CA for its name; or
+ * that showed a token of its own.
+ */
 export class NetworkServer {
   readonly kind = 'ns'
   readonly peerId: Buffer

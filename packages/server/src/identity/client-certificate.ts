@@ -1,7 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
-
-/** Extended key usage of TLS clients, RFC 5280 §4.2.1.12. */
-const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+import { fitnessFor } from '../key-usage.ts'
 
 /** A certificate whose key the TLS handshake has proven. */
 export interface ClientCertificate {
@@ -11,6 +9,8 @@ export interface ClientCertificate {
   readonly read: () => X509Certificate | undefined
 }
 
+const COMMON_NAME = 'CN='
+
 /** Hash functions with which somebody else's certificate could be made to have the same signature. */
 const BROKEN_HASH = /md[245]|sha-?1(?![0-9])/i
 
@@ -18,16 +18,12 @@ const BROKEN_HASH = /md[245]|sha-?1(?![0-9])/i
 export function isIssuedToClient(certificate: X509Certificate, authority: X509Certificate): boolean {
   return (
     authority.ca &&
-    isForClients(certificate) &&
+    // One without a purpose, or for any, was not made for clients: a CA may issue such ones to anybody.
+    fitnessFor('client', certificate) === 'named' &&
     !BROKEN_HASH.test(certificate.signatureAlgorithm ?? '') &&
     certificate.checkIssued(authority) &&
     certificate.verify(authority.publicKey)
   )
-}
-
-/** Node calls the extended key usage so. Without that extension a certificate is for no purpose in particular. */
-function isForClients({ keyUsage }: { readonly keyUsage: readonly string[] | undefined }): boolean {
-  return keyUsage?.includes(CLIENT_AUTH) === true
 }
 
 /**
@@ -36,8 +32,18 @@ function isForClients({ keyUsage }: { readonly keyUsage: readonly string[] | und
  */
 export function isInName(certificate: X509Certificate, name: string): boolean {
   if (certificate.subjectAltName !== undefined) return hasDnsName(certificate, name)
-  // More than one is an array.
-  return certificate.toLegacyObject().subject.CN === name
+  const [commonName, another] = commonNamesOf(certificate)
+  return commonName === name && another === undefined
+}
+
+/**
+ * The common names as OpenSSL writes them: one line for each part of the subject, with control characters and separators
+ * escaped, so that what is in a value cannot look like another part. The object of Node that has them by name must not be
+ * asked for: of a key on a curve without a NIST name it makes the process end with a segmentation fault (Node 24.21).
+ */
+function commonNamesOf({ subject }: X509Certificate): string[] {
+  const lines = subject.split('\n').filter((line) => line.startsWith(COMMON_NAME))
+  return lines.map((line) => line.slice(COMMON_NAME.length))
 }
 
 function hasDnsName(certificate: X509Certificate, name: string): boolean {

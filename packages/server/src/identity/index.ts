@@ -1,5 +1,6 @@
 export { Agreements } from './agreements.ts'
 export { ApiKeys, type NewApiKey, newApiKey } from './api-keys.ts'
-export { ApplicationServer, type AuthenticatedPeer, NetworkServer } from './authenticated-peer.ts'
+export { ApplicationServer, type AuthenticatedPeer, NetworkServer, type PeerRefusal } from './authenticated-peer.ts'
 export type { ClientCertificate } from './client-certificate.ts'
-export { changesPeers, PeerDirectory, type PeerRefusal } from './peers.ts'
+export { changesPeers, PeerDirectory } from './peers.ts'
+export { hashSecret, newToken } from './tokens.ts'

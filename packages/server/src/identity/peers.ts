@@ -1,11 +1,15 @@
 import { X509Certificate } from 'node:crypto'
 import type { NsId } from '@mortise/lorawan'
 import type { AdministrationReader, AdoptedChange, Peer, PeerAuthority } from '../storage/index.ts'
-import { ApplicationServer, AUTHENTICATION, type AuthenticatedPeer, NetworkServer } from './authenticated-peer.ts'
+import {
+  ApplicationServer,
+  AUTHENTICATION,
+  type AuthenticatedPeer,
+  NetworkServer,
+  type PeerRefusal,
+} from './authenticated-peer.ts'
 import { type ClientCertificate, isInName, isIssuedToClient } from './client-certificate.ts'
-
-/** Why a certificate opens nothing. `expired` is also said of one that is not valid yet. */
-export type PeerRefusal = 'unknown' | 'expired' | 'disabled'
+import { PeerTokens } from './peer-tokens.ts'
 
 /** Certificates known through a CA, and strangers', each as many as are kept: whose is looked up anew costs a signature. */
 const MAX_KNOWN_CERTIFICATES = 4096
@@ -23,9 +27,11 @@ interface AuthorityEntry extends Entry {
 
 const STRANGER: Entry = { outcome: 'unknown', notBefore: -Infinity, notAfter: Infinity }
 
+const NO_HEADERS: readonly string[] = []
+
 /**
- * Who a client certificate belongs to. Kept in memory, because every message of the Backend Interfaces asks it; read
- * again after every order that changed a peer. What was found through a CA is forgotten then.
+ * Who a client certificate belongs to, or else a token. Kept in memory, because every message of the Backend Interfaces
+ * asks it; read again after every order that changed a peer. What was found through a CA is forgotten then.
  */
 export class PeerDirectory {
   readonly #storage: Pick<AdministrationReader, 'listPeers'>
@@ -35,13 +41,16 @@ export class PeerDirectory {
   /** Apart from the strangers, who could displace them. */
   readonly #issued = new Map<string, Entry>()
   readonly #strangers = new Set<string>()
+  #tokens = new PeerTokens([])
 
   constructor(storage: Pick<AdministrationReader, 'listPeers'>) {
     this.#storage = storage
     this.reload()
   }
 
+  /** What cannot be read lets nobody in: whoever was removed least of all. @throws StorageError */
   reload(): void {
+    this.#forget()
     const peers = this.#storage.listPeers().map((peer) => ({ peer, outcome: outcomeOf(peer) }))
     this.#byFingerprint = new Map(
       peers.flatMap(({ peer, outcome }) =>
@@ -54,18 +63,24 @@ export class PeerDirectory {
     this.#authorities = peers.flatMap(({ peer, outcome }) =>
       peer.authority === undefined ? [] : [toAuthorityEntry(peer.authority, outcome)],
     )
+    this.#tokens = new PeerTokens(peers.map(({ peer: { tokens }, outcome }) => ({ tokens, outcome })))
     this.#networkServers = peers.map(({ outcome }) => outcome).filter((outcome) => outcome instanceof NetworkServer)
-    this.#issued.clear()
-    this.#strangers.clear()
   }
 
   /**
    * The peer with this certificate: one that has this very certificate, else one whose CA issued it to the peer's name.
-   * `nowMs` is in milliseconds since 1970. To be asked for every request anew: a peer may have been removed meanwhile.
+   * Only where it is no peer's at all, the peer with a token among the headers, which are name and value in turn, as they
+   * came: what is expired or disabled stays so, whatever is shown beside it. `nowMs` is in milliseconds since 1970. To be
+   * asked for every request anew: a peer may have been removed meanwhile.
    */
-  authenticate(certificate: ClientCertificate, nowMs: number): AuthenticatedPeer | PeerRefusal {
+  authenticate(
+    certificate: ClientCertificate,
+    nowMs: number,
+    headers: readonly string[] = NO_HEADERS,
+  ): AuthenticatedPeer | PeerRefusal {
     const { outcome, notBefore, notAfter } =
       this.#byFingerprint.get(certificate.fingerprint) ?? this.#findIssued(certificate)
+    if (outcome === 'unknown') return this.#tokens.authenticate(headers)
     return nowMs >= notBefore && nowMs <= notAfter ? outcome : 'expired'
   }
 
@@ -77,6 +92,15 @@ export class PeerDirectory {
   /** NSID of the network server with this NetID, if it is a peer, not disabled, and has one. */
   nsIdOf(netId: string): NsId | undefined {
     return this.#networkServers.find(({ id }) => id === netId)?.nsId
+  }
+
+  #forget(): void {
+    this.#byFingerprint = new Map()
+    this.#authorities = []
+    this.#tokens = new PeerTokens([])
+    this.#networkServers = []
+    this.#issued.clear()
+    this.#strangers.clear()
   }
 
   #findIssued({ fingerprint, read }: ClientCertificate): Entry {

@@ -177,7 +177,17 @@ export interface PeerView {
   readonly certificates: PeerCertificateView[]
   /** What this CA issues to this name opens the door as well. */
   readonly authority?: AuthorityView | undefined
+  /** Each of them opens the door where no certificate of a peer is shown. */
+  readonly tokens: PeerTokenView[]
   readonly createdAt: string
+}
+
+export interface PeerTokenView {
+  /** SHA-256 of the header's value, hex: the value itself is known to the peer alone. */
+  readonly digest: string
+  /** Name of the header, in lower case. */
+  readonly header: string
+  readonly addedAt: string
 }
 
 export interface CertificateView {

@@ -139,18 +139,21 @@ export class OrderAdopter implements AsyncDisposable {
 
   /** Adopts or refuses an order; gives the obstacle when it has to wait. */
   async #settle(hsm: OrderHsm, order: StoredOrder): Promise<AdministrationError | undefined> {
+    let changes: readonly AdoptedChange[]
     try {
-      await this.#adopt(hsm, order)
-      return undefined
+      changes = await this.#adopt(hsm, order)
     } catch (cause) {
       const error = toAdministrationError(cause)
       if (!REFUSES_ORDER[error.code]) return error
       return this.#refuse(order, error)
     }
+    // It is durable, and so adopted, whatever becomes of those who are told.
+    this.#options.adopted?.(changes)
+    return undefined
   }
 
-  async #adopt(hsm: OrderHsm, stored: StoredOrder): Promise<void> {
-    const { storage, receiptCommitted, adopted } = this.#options
+  async #adopt(hsm: OrderHsm, stored: StoredOrder): Promise<readonly AdoptedChange[]> {
+    const { storage, receiptCommitted } = this.#options
     const order = parseOrder(stored.text)
     const plan = planOrder(storage, order, stored.certificates)
     const { text, signatures, envelope } = stored
@@ -159,9 +162,9 @@ export class OrderAdopter implements AsyncDisposable {
     await storage.adoptOrder(stored.orderId, { changes, receipt: applied.receipt, epoch: applied.epoch })
     hsm.acknowledgeOrder(stored.signer, stored.sequence)
     receiptCommitted?.(applied.receipt)
-    adopted?.(changes)
     // The HSM compares epochs when a connection begins.
     if (order.changes.some(({ action }) => action === 'epoch.accept')) hsm.reconnect()
+    return changes
   }
 
   async #refuse(order: StoredOrder, { code, detail }: AdministrationError): Promise<AdministrationError | undefined> {

@@ -1,6 +1,10 @@
-import type { AgreementScope } from '@mortise/hsm'
+import type { AgreementScope, PeerReference } from '@mortise/hsm'
 import { formatJoinEuiPrefix } from '@mortise/lorawan'
-import type { AdministrationReader, Peer, Route } from '../storage/index.ts'
+import type { AdministrationReader, AdoptedChange, Peer, Route } from '../storage/index.ts'
+import { AdministrationError } from './errors.ts'
+
+/** What a change becomes when it is adopted. */
+export type DirectoryStep = (nowMs: number) => AdoptedChange
 
 /** Peers, agreements and routes as they are after the changes planned so far. Each is read when it is first asked for. */
 export class DirectoryState {
@@ -16,6 +20,18 @@ export class DirectoryState {
   get peers(): readonly Peer[] {
     this.#peers ??= this.#storage.listPeers()
     return this.#peers
+  }
+
+  /**
+   * By its id, and under the name that the operator meant.
+   * @throws AdministrationError peer_unknown, order_record_mismatch
+   */
+  findPeer({ peer, kind, id }: PeerReference): Peer {
+    const peerId = Buffer.from(peer, 'hex')
+    const found = this.peers.find((known) => known.peerId.equals(peerId))
+    if (found === undefined) throw new AdministrationError('peer_unknown', peer)
+    if (found.kind !== kind || found.id !== id) throw new AdministrationError('order_record_mismatch', `${kind} ${id}`)
+    return found
   }
 
   /** Adds one, or puts it in the place of the one with its id. */
@@ -45,6 +61,11 @@ export class DirectoryState {
   /** False when there is none. */
   removeAgreement(peerId: Buffer, scope: AgreementScope): boolean {
     return this.#readAgreements().delete(agreementKey(peerId, scope))
+  }
+
+  /** How many there are. */
+  get routes(): number {
+    return this.#readRoutes().length
   }
 
   /** False when there is one with its id or for its prefix. */

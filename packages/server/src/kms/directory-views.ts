@@ -2,7 +2,7 @@ import type { Agreement, CertificateFacts, Peer, Route } from '../storage/index.
 import type { AgreementView, AuthorityView, CertificateView, PeerView, RouteView } from './administration.ts'
 import { readCertificate } from './peer-certificates.ts'
 
-/** Peers, agreements and routes as an operator sees them. Certificates are shown by what they say. */
+/** Peers, agreements and routes as an operator sees them. Certificates are shown by what they say, tokens by their digest. */
 
 export function toPeerView(peer: Peer): PeerView {
   const { peerId, kind, id, nsId, protocol, dialect, asyncUrl, kekOnly, authority } = peer
@@ -20,6 +20,7 @@ export function toPeerView(peer: Peer): PeerView {
       addedAt: isoTime(certificate.addedAt),
     })),
     ...(authority !== undefined && { authority: toAuthorityView(authority) }),
+    tokens: peer.tokens.map(({ digest, header, addedAt }) => ({ digest, header, addedAt: isoTime(addedAt) })),
     createdAt: isoTime(peer.createdAt),
   }
 }

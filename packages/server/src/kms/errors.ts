@@ -6,6 +6,7 @@ export type ServerRefusal =
   | 'device_unknown'
   | 'kek_unknown'
   | 'peer_unknown'
+  | 'peer_limit'
   | 'peer_settings_invalid'
   | 'certificate_malformed'
   | 'certificate_mismatch'
@@ -14,9 +15,14 @@ export type ServerRefusal =
   | 'certificate_limit'
   | 'certificate_last'
   | 'certificate_not_authority'
+  | 'token_unknown'
+  | 'token_limit'
+  | 'token_last'
+  | 'token_header_reserved'
   | 'agreement_unknown'
   | 'agreement_limit'
   | 'route_unknown'
+  | 'route_limit'
   | 'order_sequence_gap'
   | 'order_epoch_too_low'
   | 'operator_unknown'
@@ -124,6 +130,7 @@ export const REFUSES_ORDER = {
   device_unknown: true,
   kek_unknown: true,
   peer_unknown: true,
+  peer_limit: true,
   peer_settings_invalid: true,
   certificate_malformed: true,
   certificate_mismatch: true,
@@ -132,9 +139,14 @@ export const REFUSES_ORDER = {
   certificate_limit: true,
   certificate_last: true,
   certificate_not_authority: true,
+  token_unknown: true,
+  token_limit: true,
+  token_last: true,
+  token_header_reserved: true,
   agreement_unknown: true,
   agreement_limit: true,
   route_unknown: true,
+  route_limit: true,
   order_sequence_gap: true,
   order_epoch_too_low: true,
   api_key_name_invalid: true,

@@ -3,17 +3,19 @@ import {
   type AnswerErrorCode,
   type Dialect,
   encodeFailure,
+  type HttpAnswer,
   relayAnswer,
+  type RelayedAnswer,
   relayRequest,
   type RequestHeader,
   type RequestType,
   type ResultCode,
 } from '@mortise/backend-interfaces'
 import type { JoinEui } from '@mortise/lorawan'
-import { FairShare } from '../http/fair-share.ts'
 import { type AuthenticatedPeer, NetworkServer } from '../identity/index.ts'
 import { FORWARDING_LIMITS, type ForwardingLimits } from './limits.ts'
 import type { Partner } from './partner.ts'
+import { PartnerPlaces } from './partner-places.ts'
 import type { RouteTable } from './route-table.ts'
 
 /**
@@ -26,14 +28,15 @@ export const FORWARDED_HEADER = 'mortise-forwarded'
  * - `answered`: the partner's answer was passed on, whatever it says.
  * - `busy`: too many wait for partners; it was not asked.
  * - `loop`: the request had been forwarded once already, and was answered here.
+ * - `clear_keys`: the answer had network session keys in clear, for a peer that takes them under a KEK only.
  * - the others: the partner gave no usable answer.
  */
-export type ForwardOutcome = 'answered' | 'busy' | 'loop' | 'timeout' | 'connection' | 'http_status' | 'unusable'
-
-export const FORWARD_OUTCOMES: readonly ForwardOutcome[] = [
-  ...(['answered', 'busy', 'loop'] as const),
+export const FORWARD_OUTCOMES = [
+  ...(['answered', 'busy', 'loop', 'clear_keys'] as const),
   ...(['timeout', 'connection', 'http_status', 'unusable'] as const),
-]
+] as const
+
+export type ForwardOutcome = (typeof FORWARD_OUTCOMES)[number]
 
 /** A good request for a device that is not known here. */
 export interface ForwardRequest {
@@ -62,7 +65,7 @@ export interface ForwardOptions {
   }
 }
 
-const OUTCOME: Record<AnswerErrorCode, ForwardOutcome> = {
+const OUTCOME: Record<AnswerErrorCode, 'connection' | 'timeout' | 'http_status' | 'unusable'> = {
   connection: 'connection',
   timeout: 'timeout',
   http_status: 'http_status',
@@ -72,13 +75,23 @@ const OUTCOME: Record<AnswerErrorCode, ForwardOutcome> = {
   malformed: 'unusable',
 }
 
-const BUSY = 'busy, try again'
 const NO_ANSWER = 'the join server of this JoinEUI gave no answer'
+const NO_USABLE_ANSWER = 'the join server of this JoinEUI gave no usable answer'
+
+/** What the peer is told. */
+const DESCRIPTION: Record<Exclude<ForwardOutcome, 'answered' | 'loop'>, string> = {
+  busy: 'busy, try again',
+  clear_keys: 'the join server of this JoinEUI gave network session keys without a KEK, and this peer takes none so',
+  timeout: NO_ANSWER,
+  connection: NO_ANSWER,
+  http_status: NO_USABLE_ANSWER,
+  unusable: NO_USABLE_ANSWER,
+}
 
 /** Forwards requests for JoinEUIs that are not ours to the join servers whose they are. */
 export function createForward(options: ForwardOptions): Forward {
   const { routes, metrics, limits = FORWARDING_LIMITS } = options
-  const shares = new FairShare(limits.places, limits.mostPlaces)
+  const places = new PartnerPlaces(limits)
   return function forward(request) {
     const partner = routes.find(request.joinEui)
     if (partner === undefined) return undefined
@@ -86,39 +99,59 @@ export function createForward(options: ForwardOptions): Forward {
       metrics.forwarded('loop')
       return undefined
     }
-    // Of one partner and one peer: neither a partner that is slow nor a peer that floods takes the places of others.
-    const holder = `${partner.route.routeId.toString('hex')} ${request.peer.id}`
-    if (shares.enter(holder) !== undefined) return Promise.resolve(fail(options, request, 'busy', BUSY))
+    const peerId = request.peer.peerId.toString('hex')
+    if (!places.enter(partner.host, peerId)) return Promise.resolve(fail(options, request, 'busy'))
     return ask(options, partner, request).finally(() => {
-      shares.leave(holder)
+      places.leave(partner.host, peerId)
     })
   }
 }
 
 async function ask(options: ForwardOptions, partner: Partner, request: ForwardRequest): Promise<string> {
-  const { header, dialect, peer } = request
+  const { header, peer } = request
   const nsId = peer instanceof NetworkServer ? peer.nsId : undefined
   const headers = { 'content-type': 'application/json', [FORWARDED_HEADER]: options.installation }
   try {
     const sent = relayRequest(request.body, header, partner.protocolVersion, nsId)
-    const { body, resultCode } = relayAnswer(await partner.ask(sent, headers), header, dialect)
+    const { body, resultCode, hasClearNetworkKeys } = readAnswer(await partner.ask(sent, headers), request)
+    if (hasClearNetworkKeys && peer instanceof NetworkServer && peer.kekOnly) {
+      partner.failed(new Error(`${peer.id} takes network session keys under a KEK only, and gets them in clear`))
+      return fail(options, request, 'clear_keys')
+    }
     options.metrics.forwarded('answered')
     options.metrics.answered(header.messageType, resultCode)
     return body
   } catch (error) {
     if (!(error instanceof AnswerError)) throw error
     partner.failed(error)
-    return fail(options, request, OUTCOME[error.code], NO_ANSWER)
+    return fail(options, request, OUTCOME[error.code])
+  }
+}
+
+/** A refusal is an answer with HTTP 4xx too: ChirpStack's join servers up to version 3 send it so. @throws AnswerError */
+function readAnswer({ status, body }: HttpAnswer, { header, dialect }: ForwardRequest): RelayedAnswer {
+  if (status >= 200 && status <= 299) return relayAnswer(body, header, dialect)
+  const refusal = status >= 400 && status <= 499 ? readRefusal(body, header, dialect) : undefined
+  if (refusal !== undefined) return refusal
+  throw new AnswerError('http_status', `The join server answered HTTP ${status}.`)
+}
+
+function readRefusal(body: Uint8Array, header: RequestHeader, dialect: Dialect): RelayedAnswer | undefined {
+  try {
+    const answer = relayAnswer(body, header, dialect)
+    return answer.resultCode === 'Success' ? undefined : answer
+  } catch (error) {
+    if (error instanceof AnswerError) return undefined
+    throw error
   }
 }
 
 function fail(
   { metrics }: ForwardOptions,
   { header, dialect }: ForwardRequest,
-  outcome: ForwardOutcome,
-  description: string,
+  outcome: keyof typeof DESCRIPTION,
 ): string {
   metrics.forwarded(outcome)
   metrics.answered(header.messageType, 'Other')
-  return encodeFailure(header, 'Other', description, dialect)
+  return encodeFailure(header, 'Other', DESCRIPTION[outcome], dialect)
 }

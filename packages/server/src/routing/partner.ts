@@ -3,6 +3,7 @@ import {
   AnswerError,
   type BackendInterfacesClient,
   createClient,
+  type HttpAnswer,
   type ProtocolVersion,
 } from '@mortise/backend-interfaces'
 import { readSecretFile } from '@mortise/hsm'
@@ -24,6 +25,8 @@ export interface PartnerOptions {
 /** The join server at the end of a route. Its connections are kept. */
 export class Partner {
   readonly route: Route
+  /** With its port. All routes to one host lead to one partner. */
+  readonly host: string
   readonly #options: PartnerOptions
   #client: BackendInterfacesClient | undefined
   #toldAt = -Infinity
@@ -31,6 +34,7 @@ export class Partner {
   /** A private key that cannot be used is told, and looked for again when it is needed. */
   constructor(route: Route, options: PartnerOptions) {
     this.route = route
+    this.host = new URL(route.url).host
     this.#options = options
     try {
       this.#client = this.#connect()
@@ -43,14 +47,9 @@ export class Partner {
     return this.route.protocol
   }
 
-  /**
-   * Posts a request; the body of the response.
-   * @throws AnswerError connection, timeout or http_status
-   */
-  async ask(body: string | Uint8Array, headers: Readonly<Record<string, string>>): Promise<Uint8Array> {
-    const { status, body: answer } = await this.#open().post(body, headers)
-    if (status < 200 || status > 299) throw new AnswerError('http_status', `The join server answered HTTP ${status}.`)
-    return answer
+  /** Posts a request. @throws AnswerError connection or timeout */
+  async ask(body: string | Uint8Array, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
+    return await this.#open().post(body, headers)
   }
 
   /** Tells the operator that the partner gave no usable answer; seldom, for every device of a partner comes again. */
@@ -60,7 +59,7 @@ export class Partner {
     this.#toldAt = now
     const { url, prefix } = this.route
     this.#options.log(
-      `${url} gives no answer for JoinEUI ${formatJoinEuiPrefix(prefix)}: ${reasonOf(error)}; mortise_forwarded_total in ` +
+      `${url} gives no usable answer for JoinEUI ${formatJoinEuiPrefix(prefix)}: ${reasonOf(error)}; mortise_forwarded_total in ` +
         '/metrics says how often',
     )
   }

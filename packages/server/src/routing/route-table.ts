@@ -1,10 +1,9 @@
 import { rmSync } from 'node:fs'
-import type { JoinEui } from '@mortise/lorawan'
+import { type JoinEui, JoinEuiIndex } from '@mortise/lorawan'
+import { messageOf } from '../message-of.ts'
 import type { AdministrationReader, AdoptedChange, Route } from '../storage/index.ts'
 import { FORWARDING_LIMITS, type ForwardingLimits } from './limits.ts'
 import { Partner } from './partner.ts'
-
-const EUI64_BITS = 64
 
 export interface RouteTableOptions {
   readonly storage: Pick<AdministrationReader, 'listRoutes'>
@@ -14,19 +13,11 @@ export interface RouteTableOptions {
   readonly log: (line: string) => void
 }
 
-/** Partners by the bits of their prefix, which are as many for all in one. */
-interface OfOneLength {
-  /** Bits behind the prefix. */
-  readonly rest: bigint
-  readonly partners: ReadonlyMap<bigint, Partner>
-}
-
 /** Which join server is asked for which JoinEUI. Kept in memory; read again after every order that changed a route. */
 export class RouteTable implements AsyncDisposable {
   readonly #options: RouteTableOptions
   #partners: ReadonlyMap<string, Partner> = new Map()
-  /** Longest prefixes first. */
-  #lengths: readonly OfOneLength[] = []
+  #byPrefix = new JoinEuiIndex<Partner>([])
 
   constructor(options: RouteTableOptions) {
     this.#options = options
@@ -38,19 +29,13 @@ export class RouteTable implements AsyncDisposable {
     const before = this.#partners
     const routes = this.#options.storage.listRoutes()
     this.#partners = new Map(routes.map((route) => [idOf(route), before.get(idOf(route)) ?? this.#connect(route)]))
-    this.#lengths = byLength([...this.#partners.values()])
+    this.#byPrefix = new JoinEuiIndex(Array.from(this.#partners.values(), (partner) => [partner.route.prefix, partner]))
     for (const [id, partner] of before) if (!this.#partners.has(id)) this.#forget(id, partner)
   }
 
   /** The partner with the longest prefix. */
   find(joinEui: JoinEui): Partner | undefined {
-    if (this.#lengths.length === 0) return undefined
-    const number = BigInt(`0x${joinEui}`)
-    for (const { rest, partners } of this.#lengths) {
-      const partner = partners.get(number >> rest)
-      if (partner !== undefined) return partner
-    }
-    return undefined
+    return this.#byPrefix.find(joinEui)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -64,7 +49,9 @@ export class RouteTable implements AsyncDisposable {
 
   #forget(routeId: string, partner: Partner): void {
     const { keyFile, log } = this.#options
-    partner.close().catch(() => undefined)
+    partner.close().catch((error: unknown) => {
+      log(`connections to ${partner.route.url}, whose route was removed, could not be closed: ${messageOf(error)}`)
+    })
     try {
       rmSync(keyFile(routeId), { force: true })
     } catch {
@@ -80,14 +67,4 @@ export function changesRoutes({ kind }: AdoptedChange): boolean {
 
 function idOf({ routeId }: Route): string {
   return routeId.toString('hex')
-}
-
-function byLength(partners: readonly Partner[]): OfOneLength[] {
-  const lengths = Map.groupBy(partners, ({ route }) => route.prefix.bits)
-  return Array.from(lengths)
-    .sort(([a], [b]) => b - a)
-    .map(([bits, ofOne]) => {
-      const rest = BigInt(EUI64_BITS - bits)
-      return { rest, partners: new Map(ofOne.map((one) => [BigInt(`0x${one.route.prefix.joinEui}`) >> rest, one])) }
-    })
 }

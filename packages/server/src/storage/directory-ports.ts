@@ -33,6 +33,15 @@ export interface PeerAuthority {
   readonly pem: string
 }
 
+/** A header with this value, on a connection without a peer's certificate, is the peer's. */
+export interface PeerToken {
+  /** SHA-256 of the header's value, 64 lower-case hex digits. The value itself is nowhere here. */
+  readonly digest: string
+  /** Name of the header, in lower case. */
+  readonly header: string
+  readonly addedAt: number
+}
+
 /** What `peer.set` can change. Application servers have the standard dialect, and none of what follows it. */
 export interface PeerSettings {
   readonly protocol: PeerProtocol
@@ -51,9 +60,11 @@ export interface Peer extends PeerSettings {
   /** NetID (6 lower-case hex digits) for `ns`, AS-ID for `as`. */
   readonly id: string
   readonly disabled: boolean
-  /** In the order in which they were added; at least one, unless there is an authority. */
+  /** In the order in which they were added. A peer has a certificate, an authority or a token at least. */
   readonly certificates: readonly PeerCertificate[]
   readonly authority: PeerAuthority | undefined
+  /** In the order in which they were added. */
+  readonly tokens: readonly PeerToken[]
   readonly createdAt: number
 }
 
@@ -86,6 +97,8 @@ export type DirectoryChange =
   | { readonly kind: 'peer-removed'; readonly peerId: Buffer }
   | { readonly kind: 'peer-certificate-added'; readonly peerId: Buffer; readonly certificate: PeerCertificate }
   | { readonly kind: 'peer-certificate-removed'; readonly peerId: Buffer; readonly fingerprint: string }
+  | { readonly kind: 'peer-token-added'; readonly peerId: Buffer; readonly token: PeerToken }
+  | { readonly kind: 'peer-token-removed'; readonly peerId: Buffer; readonly digest: string }
   | {
       readonly kind: 'agreement-added'
       readonly peerId: Buffer

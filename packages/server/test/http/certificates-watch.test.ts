@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
@@ -10,6 +10,9 @@ import { WatchedCertificate } from '../../src/http/certificates-watch.ts'
 import { startListener, type TestListener } from '../support/listener.ts'
 import { until } from '../support/server.ts'
 import { type MadePair, TlsFiles } from '../support/tls-files.ts'
+
+const RETRY_MS = 300
+const WATCH = join(import.meta.dirname, 'children', 'watch-certificate.ts')
 
 /** Longer than it takes to see a change, and to find that it is settled. */
 const SEEN_MS = 1000
@@ -35,7 +38,7 @@ afterEach(async () => {
 
 async function begin(names: readonly string[]): Promise<void> {
   lines = []
-  watched = new WatchedCertificate(files, { log: (line) => lines.push(line), names })
+  watched = new WatchedCertificate(files, { log: (line) => lines.push(line), names, retryMs: RETRY_MS })
   listener = await startListener()
   listener.exchangeCertificate(watched.tls)
   watched.onChange((tls) => listener.exchangeCertificate(tls))
@@ -172,6 +175,38 @@ describe('a change that is no good', () => {
     expect(lines).toEqual([expect.stringContaining('key.pem does not exist')])
     files.write(after)
     await until(() => watched.tls.cert === after.cert)
+  })
+
+  it('a pair that is not valid yet: one line, and it is taken once it is', async () => {
+    const soon = new Date(Date.now() + 4000).toISOString().replace(/\D/g, '').slice(0, 14)
+    const pair = files.make({ from: soon })
+    files.write(pair)
+    await until(() => lines.length > 0)
+    expect(watched.tls.cert).toBe(before.cert)
+    await until(() => watched.tls.cert === pair.cert)
+    expect(lines).toEqual([expect.stringContaining('is not valid before'), expect.stringContaining('is in use now')])
+  })
+
+  it('files that cannot be read for want of descriptors: they are once there are some', async () => {
+    const child = spawn(process.execPath, [WATCH, files.certificate, files.key], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    const limit = (descriptors: number): void => {
+      execFileSync('prlimit', ['--pid', String(child.pid), `--nofile=${descriptors}:`])
+    }
+    try {
+      await until(() => output.includes('watching'))
+      limit(3)
+      files.write(after)
+      await until(() => output.includes('cannot be read'))
+      limit(1024)
+      await until(() => output.includes('is in use now'))
+      expect(output.match(/is refused/g)).toHaveLength(1)
+    } finally {
+      child.kill()
+    }
   })
 
   it('one that is written in many small steps is not looked at before it is whole', async () => {

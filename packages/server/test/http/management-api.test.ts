@@ -311,7 +311,10 @@ describe('what leaves the server', () => {
     const leaking: Administration = Object.assign(Object.create(server.administration) as Administration, {
       listPeers: () =>
         Promise.resolve([
-          { ...PEER, record: needle, certificates: PEER.certificates.map((shown) => ({ ...shown, pem: needle })) },
+          {
+            ...{ ...PEER, record: needle, tokens: PEER.tokens.map((shown) => ({ ...shown, value: needle })) },
+            certificates: PEER.certificates.map((shown) => ({ ...shown, pem: needle })),
+          },
         ]),
     })
     const { text, json } = await ask(await serveApi(leaking, server.storage), '/api/v1/peers')
@@ -440,6 +443,7 @@ const PEER: PeerView = {
       addedAt: '2026-01-01T00:00:00.000Z',
     },
   ],
+  tokens: [{ digest: '11'.repeat(32), header: 'authorization', addedAt: '2026-01-01T00:00:00.000Z' }],
   createdAt: '2026-01-01T00:00:00.000Z',
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FairShare } from '../../src/http/fair-share.ts'
+import { FairShare } from '../../src/fair-share.ts'
 import { networkOf } from '../../src/http/network-of.ts'
 
 describe('the network of an address', () => {

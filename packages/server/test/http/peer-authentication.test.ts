@@ -26,6 +26,10 @@ async function whoIs(listener: TestListener, certificate: TestCertificate): Prom
   return client.json
 }
 
+function brainpool(issuer: typeof authority): TestCertificate {
+  return issuer.issue({ commonName: 'ns.example', alternativeNames: null, curve: 'brainpoolP256r1' })
+}
+
 describe('a peer by its CA and its name, over TLS', () => {
   let listener: TestListener
   beforeAll(async () => {
@@ -48,6 +52,8 @@ describe('a peer by its CA and its name, over TLS', () => {
     ['one that servers may have as well', '000013', authority.issue({ usage: 'serverAuth,clientAuth' })],
     ['a common name, where it has no alternative names', '000013', named('ns.example', null)],
     ['a common name that is no DNS name', '000014', named('Network server 14', null)],
+    // Node ends with a segmentation fault if asked for such a certificate in its old form.
+    ['a common name and a key on a curve without a NIST name', '000013', brainpool(authority)],
   ]
   it.each(accepted)('is let in with %s', async (_name, id, certificate) => {
     expect(await whoIs(listener, certificate)).toBe(id)
@@ -66,6 +72,7 @@ describe('a peer by its CA and its name, over TLS', () => {
     ['no name', 'unknown', named('peer', null)],
     ['the name from another CA of the same name', 'unknown', others.issue()],
     ['the name from itself', 'unknown', makeCertificate('ns.example')],
+    ['the name from another CA and a key on a curve without a NIST name', 'unknown', brainpool(others)],
     ['the certificate of the CA', 'unknown', authority],
     ['an expired certificate', 'expired', authority.issue(VALIDITY.past)],
     ['a certificate of an expired CA', 'expired', expiredAuthority.issue({ alternativeNames: 'DNS:expired.example' })],

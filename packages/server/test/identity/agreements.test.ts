@@ -43,3 +43,19 @@ it('see what changed when they are read again', () => {
   agreements.reload()
   expect(agreements.allows(NET, DEV_EUI, JOIN_EUI)).toBe(false)
 })
+
+it('are not looked through one by one for a JoinEUI that has none', () => {
+  let read = 0
+  const scopes = Array.from({ length: 1000 }, (_, index) => ({
+    bits: 64,
+    get joinEui() {
+      read += 1
+      return parseJoinEui(index.toString(16).padStart(16, '0'))
+    },
+  }))
+  const agreements = new Agreements({ listAgreements: () => scopes.map((scope) => agreement(NET, scope)) })
+  read = 0
+  expect(agreements.allows(NET, DEV_EUI, JOIN_EUI)).toBe(false)
+  expect(agreements.allows(NET, DEV_EUI, parseJoinEui('00000000000003e7'))).toBe(true)
+  expect(read).toBe(0)
+})

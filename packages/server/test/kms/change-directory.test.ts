@@ -1,8 +1,19 @@
-import type { AgreementChange, Change, PeerAdd, PeerCertificateChange, PeerSet, RouteAdd } from '@mortise/hsm'
+import { randomBytes } from 'node:crypto'
+import type {
+  AgreementChange,
+  Change,
+  PeerAdd,
+  PeerCertificateChange,
+  PeerSet,
+  PeerTokenAdd,
+  PeerTokenRemove,
+  RouteAdd,
+} from '@mortise/hsm'
 import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { AdministrationError, type AdministrationErrorCode } from '../../src/kms/index.ts'
-import { MAX_AGREEMENTS, MAX_PEER_CERTIFICATES } from '../../src/kms/plan-directory.ts'
+import { MAX_PEER_CERTIFICATES, MAX_PEER_TOKENS } from '../../src/kms/plan-credentials.ts'
+import { MAX_AGREEMENTS, MAX_PEERS, MAX_ROUTES } from '../../src/kms/plan-directory.ts'
 import { makeAuthority, makeCertificate, type TestCertificate, VALIDITY } from '../support/certificates.ts'
 import { startHsm, type TestHsm } from '../support/hsm.ts'
 import { buildOrder, peerAdd, peerChange, randomId } from '../support/orders.ts'
@@ -23,6 +34,9 @@ afterAll(async () => {
 const authority = makeAuthority('CA of peers')
 const certificates = Array.from({ length: MAX_PEER_CERTIFICATES + 1 }, (_, index) => makeCertificate(`ns-${index}`))
 const [first, second, ...others] = certificates as [TestCertificate, TestCertificate, ...TestCertificate[]]
+/** Digests, as an order names them. */
+const tokens = Array.from({ length: MAX_PEER_TOKENS + 1 }, () => randomBytes(32).toString('hex'))
+const [token, nextToken] = tokens as [string, string, ...string[]]
 const DEV_EUI = parseDevEui('0004a30b001a2b3c')
 const EVERY = { joinEui: parseJoinEui('0000000000000000'), bits: 0 }
 const PREFIX = { joinEui: parseJoinEui('70b3d57ed0000000'), bits: 40 }
@@ -66,6 +80,14 @@ const set = (change: Omit<PeerSet, 'action' | 'peer' | 'kind' | 'id'>): PeerSet 
 })
 const certificateChange = (word: 'add' | 'remove', certificate: TestCertificate): PeerCertificateChange => ({
   ...{ action: `peer.certificate.${word}`, ...nameOf(peer), certificate: certificate.fingerprint },
+})
+const tokenAdd = (token: string, header = 'authorization'): PeerTokenAdd => ({
+  ...{ action: 'peer.token.add', ...nameOf(peer), token, header },
+})
+const tokenRemove = (token: string): PeerTokenRemove => ({ action: 'peer.token.remove', ...nameOf(peer), token })
+const withToken = (token: string, change: Partial<PeerAdd> = {}): PeerAdd => ({
+  ...{ action: 'peer.add', peer: randomId(), kind: 'ns', id: '000014', protocol: '1.0' },
+  ...{ token, header: 'authorization', ...change },
 })
 const agreement = (
   word: 'add' | 'remove',
@@ -169,6 +191,38 @@ describe('a peer', () => {
   })
 })
 
+describe('a peer that shows a token', () => {
+  it('needs no certificate, and changes from one token to another', async () => {
+    const add = withToken(token, { header: 'x-join-server' })
+    await order([add])
+    const shownTokens = async () => (await shown()).peers[1]
+    expect(await shownTokens()).toMatchObject({
+      certificates: [],
+      tokens: [{ digest: token, header: 'x-join-server' }],
+    })
+    const change = { ...nameOf(add), token: nextToken, header: 'authorization' }
+    await order([
+      { action: 'peer.token.add', ...change },
+      { action: 'peer.token.remove', ...nameOf(add), token },
+    ])
+    expect(await shownTokens()).toMatchObject({ tokens: [{ digest: nextToken, header: 'authorization' }] })
+    // What it let go is free.
+    await order([tokenAdd(token)])
+    expect((await shown()).peers[0]).toMatchObject({ certificates: [{}], tokens: [{ digest: token }] })
+  })
+
+  it('may lose its only certificate, or else its only token', async () => {
+    await order([tokenAdd(token), certificateChange('remove', first)])
+    expect((await shown()).peers).toMatchObject([{ certificates: [], tokens: [{ digest: token }] }])
+    await order([certificateChange('add', first), tokenRemove(token)], [first])
+    expect((await shown()).peers).toMatchObject([{ certificates: [{}], tokens: [] }])
+    const issued = named()
+    await order([issued, { action: 'peer.token.add', ...nameOf(issued), token, header: 'authorization' }], [authority])
+    await order([{ action: 'peer.token.remove', ...nameOf(issued), token }])
+    expect((await shown()).peers[1]).toMatchObject({ authority: { name: 'ns.example' }, tokens: [] })
+  })
+})
+
 describe('agreements', () => {
   it('are added and removed, and go with their network server', async () => {
     await order([agreement('add', { devEui: DEV_EUI }), agreement('add', EVERY), agreement('add', PREFIX)])
@@ -200,7 +254,39 @@ describe('agreements', () => {
   })
 })
 
+/** Orders are taken with so many changes each. */
+const AT_ONCE = 500
+
+it('peers are so many and no more', async () => {
+  const all = Array.from({ length: MAX_PEERS }, (_, index) =>
+    withToken(randomBytes(32).toString('hex'), { id: (0x100000 + index).toString(16) }),
+  )
+  const [last] = all as [PeerAdd]
+  // With the one of every test.
+  for (let from = 1; from < MAX_PEERS; from += AT_ONCE) await order(all.slice(from, from + AT_ONCE))
+  expect((await shown()).peers).toHaveLength(MAX_PEERS)
+  await expect(submit([last])).rejects.toMatchObject({ code: 'peer_limit' })
+  await order([peerChange('peer.remove', peer), last])
+  for (let from = 0; from < MAX_PEERS; from += AT_ONCE)
+    await order(all.slice(from, from + AT_ONCE).map((one) => peerChange('peer.remove', one)))
+  expect((await shown()).peers).toEqual([])
+})
+
 describe('routes', () => {
+  it('are so many and no more', async () => {
+    const add = (index: number) => route({ joinEui: parseJoinEui(index.toString(16).padStart(16, '0')), bits: 64 })
+    const all = Array.from({ length: MAX_ROUTES }, (_, index) => add(index))
+    for (let from = 0; from < MAX_ROUTES; from += AT_ONCE)
+      await order(all.slice(from, from + AT_ONCE), [first, authority])
+    expect((await shown()).routes).toHaveLength(MAX_ROUTES)
+    await expect(submit([add(MAX_ROUTES)], [first, authority])).rejects.toMatchObject({ code: 'route_limit' })
+    const removed = (one: RouteAdd): Change => ({
+      ...{ action: 'route.remove', route: one.route, joinEui: one.joinEui, bits: one.bits },
+    })
+    await order([removed(all[0]!), add(MAX_ROUTES)], [first, authority])
+    for (let from = 1; from < MAX_ROUTES; from += AT_ONCE) await order(all.slice(from, from + AT_ONCE).map(removed))
+  })
+
   it('are added with both certificates, and removed', async () => {
     const add = route()
     await order([add], [first, authority])
@@ -319,6 +405,66 @@ describe('an order is refused, and changes nothing:', () => {
       () => [[certificateChange('add', second), certificateChange('remove', first)], [second]],
     ],
     [
+      'a token that the peer has, in another header',
+      'peer_exists',
+      () => [[tokenAdd(token), tokenAdd(token, 'x-join-server')]],
+      () => [[tokenAdd(token), tokenAdd(nextToken, 'x-join-server')]],
+    ],
+    [
+      'a token that another peer has',
+      'peer_exists',
+      () => [[withToken(token), tokenAdd(token)]],
+      () => [[withToken(token), tokenAdd(nextToken)]],
+    ],
+    [
+      'a new peer with the token of another',
+      'peer_exists',
+      () => [[tokenAdd(token), withToken(token)]],
+      () => [[tokenAdd(token), tokenRemove(token), withToken(token)]],
+    ],
+    [
+      'a token in a header that says how the message is sent',
+      'token_header_reserved',
+      () => [[tokenAdd(token, 'transfer-encoding')]],
+      () => [[tokenAdd(token, 'proxy-authorization')]],
+    ],
+    [
+      'a new peer with a token in the header of another join server',
+      'token_header_reserved',
+      () => [[withToken(token, { header: 'mortise-forwarded' })]],
+      () => [[withToken(token, { header: 'mortise-forward' })]],
+    ],
+    [
+      'one token too many',
+      'token_limit',
+      () => [tokens.map((one) => tokenAdd(one))],
+      () => [tokens.slice(1).map((one) => tokenAdd(one))],
+    ],
+    [
+      'a token to remove that the peer does not have',
+      'token_unknown',
+      () => [[tokenAdd(token), tokenRemove(nextToken)]],
+      () => [[tokenAdd(token), tokenRemove(token)]],
+    ],
+    [
+      'the last token to remove',
+      'token_last',
+      () => [[tokenAdd(token), certificateChange('remove', first), tokenRemove(token)]],
+      () => [[tokenAdd(token), tokenRemove(token)]],
+    ],
+    [
+      'the last certificate to remove, after the last token',
+      'certificate_last',
+      () => [[tokenAdd(token), tokenRemove(token), certificateChange('remove', first)]],
+      () => [[tokenAdd(token), certificateChange('remove', first)]],
+    ],
+    [
+      'a token of a peer under another name',
+      'order_record_mismatch',
+      () => [[{ ...tokenAdd(token), id: '000014' }]],
+      () => [[tokenAdd(token)]],
+    ],
+    [
       'a CA that is none',
       'certificate_not_authority',
       () => [[named({ authority: notAuthority.fingerprint })], [notAuthority]],
@@ -419,12 +565,17 @@ describe('an order is refused, and changes nothing:', () => {
 
   it.each(rows)('%s (%s)', async (_name, code, broken, twin) => {
     const before = await shown()
+    const epoch = await knownEpoch()
     const error: unknown = await submit(...broken()).catch((error: unknown) => error)
     expect(error).toBeInstanceOf(AdministrationError)
     expect((error as AdministrationError).code).toBe(code)
     expect(await shown()).toEqual(before)
     await order(...twin())
+    // The HSM has carried out one order: the other was refused before it was asked.
+    expect(await knownEpoch()).toBe(epoch + 1)
   })
+
+  const knownEpoch = async () => (await server.administration.status()).hsm.knownEpoch
 
   /** The peer goes, and another with its id in its place. */
   function replaced(): Change[] {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { dialectOf, encodeJoinReq, type JoinReqToSend, parseMessage } from '@mortise/backend-interfaces'
 import { parseDevAddr, parseDevEui, parseJoinEui, parseNetId, parseNsId } from '@mortise/lorawan'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Metrics } from '../../src/http/metrics.ts'
 import { type AuthenticatedPeer, NetworkServer, PeerDirectory } from '../../src/identity/index.ts'
 import {
   createForward,
@@ -18,9 +19,11 @@ import { type PartnerBehaviour, PartnerServer, type Received } from './partner-s
 
 const INSTALLATION = '00112233445566778899aabbccddeeff'
 const JOIN_EUI = parseJoinEui('70b3d57ed0001234')
+const OTHER_PREFIX = { joinEui: parseJoinEui('70b3d57ed1000000'), bits: 40 }
+const OTHER_JOIN_EUI = parseJoinEui('70b3d57ed1000000')
 const NS_ID = parseNsId('70b3d57ed0000013')
 /** Short, so that a test of it need not wait; long enough for a handshake on a machine that does much else. */
-const LIMITS = { places: 4, mostPlaces: 8, timeoutMs: 1500 }
+const LIMITS = { places: 4, mostPlaces: 8, allPlaces: 16, mostAllPlaces: 64, timeoutMs: 1500 }
 
 const authority = makeAuthority('partner-ca')
 const client = authority.issue({ commonName: 'our-name-there' })
@@ -82,12 +85,15 @@ function newForward(): Forward {
   })
 }
 
-function peerOf(dialect: 'standard-1.0' | 'chirpstack-4', id = '000013'): AuthenticatedPeer {
+function peerOf({ dialect, id, kekOnly }: Pick<Asked, 'dialect' | 'id' | 'kekOnly'>): AuthenticatedPeer {
   const certificates = [newCertificate({ fingerprint: id, notBefore: 0, notAfter: Infinity })]
-  const peers = new PeerDirectory({ listPeers: () => [newPeer({ id, certificates, dialect, nsId: NS_ID })] })
-  const peer = peers.authenticate({ fingerprint: id, read: () => undefined }, Date.now())
-  if (!(peer instanceof NetworkServer)) throw new Error('no network server')
-  return peer
+  // Its own, as the same peer has the same one.
+  const peerId = Buffer.from(id.padStart(32, '0'), 'hex')
+  const peer = newPeer({ peerId, id, certificates, dialect, nsId: NS_ID, kekOnly })
+  const peers = new PeerDirectory({ listPeers: () => [peer] })
+  const known = peers.authenticate({ fingerprint: id, read: () => undefined }, Date.now())
+  if (!(known instanceof NetworkServer)) throw new Error('no network server')
+  return known
 }
 
 interface Asked {
@@ -95,11 +101,12 @@ interface Asked {
   readonly dialect: 'standard-1.0' | 'chirpstack-4'
   readonly isForwarded: boolean
   readonly id: string
+  readonly kekOnly: boolean
 }
 
 /** A JoinReq with this transaction, forwarded. */
 function ask(forward: Forward, transactionId: number, asked: Partial<Asked> = {}): Promise<string> | undefined {
-  const { dialect = 'standard-1.0', isForwarded = false, id = '000013' } = asked
+  const { dialect = 'standard-1.0', isForwarded = false, id = '000013', kekOnly = false } = asked
   const request: JoinReqToSend = {
     ...{ protocolVersion: '1.0', senderId: parseNetId(id), receiverId: JOIN_EUI, macVersion: '1.0.3' },
     ...{ phyPayload: Buffer.alloc(23, 1), devEui: parseDevEui('0004a30b001a2b3c'), devAddr: parseDevAddr('26011bda') },
@@ -109,7 +116,7 @@ function ask(forward: Forward, transactionId: number, asked: Partial<Asked> = {}
   const message = parseMessage(body, dialectOf(dialect))
   if (message.kind !== 'message') throw new Error(message.kind)
   const { header } = message
-  const peer = peerOf(dialect, id)
+  const peer = peerOf({ dialect, id, kekOnly })
   return forward({ peer, dialect: dialectOf(dialect), header, joinEui: request.receiverId, body, isForwarded })
 }
 
@@ -205,6 +212,10 @@ describe('a partner that is broken', () => {
     (status: number): PartnerBehaviour =>
     (received, response) =>
       response.writeHead(status).end(answerTo(received))
+  const refusing =
+    (status: number): PartnerBehaviour =>
+    (received, response) =>
+      response.writeHead(status).end(answerTo(received, { Result: { ResultCode: 'UnknownDevEUI' } }))
   const broken: [string, ForwardOutcome, PartnerBehaviour][] = [
     ['does not answer', 'timeout', never],
     ['stops in the middle', 'timeout', (_received, response) => response.write('{"MessageType":')],
@@ -220,6 +231,8 @@ describe('a partner that is broken', () => {
     ],
     ['answers HTTP 500', 'http_status', withStatus(500)],
     ['answers HTTP 403', 'http_status', withStatus(403)],
+    ['answers HTTP 404 in HTML', 'http_status', (_got, response) => response.writeHead(404).end('<html>')],
+    ['answers HTTP 503 with a refusal', 'http_status', refusing(503)],
     ['sends us elsewhere', 'http_status', withStatus(307)],
   ]
   test.each(broken)('and %s makes an answer that says so: %s', async (_what, outcome, behave) => {
@@ -227,9 +240,10 @@ describe('a partner that is broken', () => {
     partner.behave = behave
     const forward = newForward()
     const answer = JSON.parse((await ask(forward, 7))!) as object
+    const what = ['timeout', 'connection'].includes(outcome) ? 'no answer' : 'no usable answer'
     expect(answer).toMatchObject({
       ...{ ProtocolVersion: '1.0', MessageType: 'JoinAns', TransactionID: 7, ReceiverID: '000013', SenderID: JOIN_EUI },
-      Result: { ResultCode: 'Other', Description: 'the join server of this JoinEUI gave no answer' },
+      Result: { ResultCode: 'Other', Description: `the join server of this JoinEUI gave ${what}` },
     })
     expect(Object.fromEntries(counted)).toEqual({ [outcome]: 1, 'JoinReq Other': 1 })
     partner.behave = good
@@ -242,7 +256,9 @@ describe('a partner that is broken', () => {
     const forward = newForward()
     for (let transaction = 0; transaction < 3; transaction++)
       expect(await ask(forward, transaction)).not.toContain(partner.url)
-    expect(lines).toEqual([expect.stringContaining(`${partner.url} gives no answer for JoinEUI 70b3d57ed0000000/40`)])
+    expect(lines).toEqual([
+      expect.stringContaining(`${partner.url} gives no usable answer for JoinEUI 70b3d57ed0000000/40`),
+    ])
     expect(lines[0]).toContain('HTTP 500')
     expect(Object.fromEntries(counted)).toEqual({ http_status: 3, 'JoinReq Other': 3 })
   })
@@ -261,7 +277,7 @@ describe('a partner that is broken', () => {
     addRoute({ url: other.url })
     expect(await ask(newForward(), 1)).toContain('"Other"')
     expect(other.received).toEqual([])
-    expect(lines.join('')).toContain('altnames')
+    expect(lines.join('')).toContain('The certificate is not for 127.0.0.1')
   })
 
   test('does not know our certificate: nothing is taken for an answer', async () => {
@@ -272,24 +288,114 @@ describe('a partner that is broken', () => {
   })
 
   test('of which too many wait is not asked, others are', async () => {
+    await using other = await PartnerServer.start(authority)
     addRoute()
-    addRoute({ prefix: { joinEui: parseJoinEui('70b3d57ed1000000'), bits: 40 } })
+    addRoute({ prefix: OTHER_PREFIX, url: other.url })
     const waiting: (() => void)[] = []
     partner.behave = (received, response) => waiting.push(() => response.end(answerTo(received)))
+    other.behave = partner.behave
     const forward = newForward()
     const asked = Array.from({ length: 4 }, (_, transaction) => ask(forward, transaction))
     expect(JSON.parse((await ask(forward, 99))!)).toMatchObject({
       ...{ TransactionID: 99, Result: { ResultCode: 'Other', Description: 'busy, try again' } },
     })
     expect(counted.get('busy')).toBe(1)
-    const other = ask(forward, 100, { request: { receiverId: parseJoinEui('70b3d57ed1000000') } })
+    const atAnother = ask(forward, 100, { request: { receiverId: OTHER_JOIN_EUI } })
     const others = ask(forward, 101, { id: '000014' })
     await expect.poll(() => waiting.length).toBe(6)
     for (const answer of waiting) answer()
-    for (const answer of await Promise.all([...asked, other, others])) expect(answer).toContain('Success')
+    for (const answer of await Promise.all([...asked, atAnother, others])) expect(answer).toContain('Success')
     partner.behave = good
     expect(await ask(forward, 102)).toContain('Success')
   })
+
+  test('and holds requests of many peers takes no place at another: there one peer may have all', async () => {
+    await using healthy = await PartnerServer.start(authority)
+    addRoute()
+    addRoute({ prefix: { joinEui: parseJoinEui('70b3d57ed2000000'), bits: 40 } })
+    addRoute({ prefix: OTHER_PREFIX, url: healthy.url })
+    const stuck: (() => void)[] = []
+    const waiting: (() => void)[] = []
+    partner.behave = (received, response) => stuck.push(() => response.end(answerTo(received)))
+    healthy.behave = (received, response) => waiting.push(() => response.end(answerTo(received)))
+    const forward = newForward()
+    // As many as it may hold at the very most, by whichever of its routes they come.
+    const held = Array.from({ length: 9 }, (_, index) => {
+      const request = index % 2 === 0 ? {} : { receiverId: parseJoinEui('70b3d57ed2000001') }
+      return ask(forward, index, { id: `00001${index}`, request })
+    })
+    expect(await held[8]).toContain('busy')
+    expect(counted.get('busy')).toBe(1)
+    const request = { receiverId: OTHER_JOIN_EUI }
+    const asked = Array.from({ length: 4 }, (_, index) => ask(forward, 20 + index, { request }))
+    expect(await ask(forward, 99, { request })).toContain('busy')
+    await expect.poll(() => [stuck.length, waiting.length]).toEqual([8, 4])
+    for (const answer of [...stuck, ...waiting]) answer()
+    for (const answer of await Promise.all([...held.slice(0, 8), ...asked])) expect(answer).toContain('Success')
+  })
+})
+
+/** For a peer that takes them under a KEK only. */
+describe('network session keys in clear', () => {
+  const [wrapped, clear] = [{ KEKLabel: 'ns', AESKey: '11'.repeat(24) }, { AESKey: '11'.repeat(16) }]
+  const of11 = { FNwkSIntKey: wrapped, SNwkSIntKey: wrapped, NwkSEncKey: wrapped }
+  const given = (change: object): void => {
+    partner.behave = (received, response) => response.end(answerTo(received, change))
+  }
+
+  test.each<[string, object]>([
+    ['of LoRaWAN 1.0', { NwkSKey: clear }],
+    ['one of LoRaWAN 1.1', { ...of11, SNwkSIntKey: clear }],
+    ['with a label that is none', { NwkSKey: { ...clear, KEKLabel: '' } }],
+    ['with a label that hides nothing', { NwkSKey: { ...clear, KEKLabel: 'ns' } }],
+    ['that are no envelope', { NwkSKey: clear.AESKey }],
+    ['by a name that only some tell from it', { nwkskey: clear }],
+  ])('%s do not reach it; who takes them so gets them', async (_what, change) => {
+    addRoute()
+    given(change)
+    const forward = newForward()
+    const answer = await ask(forward, 7, { kekOnly: true })
+    expect(JSON.parse(answer!)).toMatchObject({
+      ...{ MessageType: 'JoinAns', TransactionID: 7 },
+      Result: { ResultCode: 'Other', Description: expect.stringContaining('without a KEK') as string },
+    })
+    expect(answer).not.toContain(clear.AESKey)
+    expect(Object.fromEntries(counted)).toEqual({ clear_keys: 1, 'JoinReq Other': 1 })
+    expect(lines).toEqual([expect.stringContaining('000013 takes network session keys under a KEK only')])
+    expect(lines.join('')).not.toContain(clear.AESKey)
+    expect(await ask(forward, 8)).toContain(clear.AESKey)
+  })
+
+  test.each<[string, object]>([
+    ['under a KEK', { NwkSKey: wrapped }],
+    ['under a KEK, of LoRaWAN 1.1', of11],
+    ['under a KEK, beside members that are null', { NwkSKey: wrapped, FNwkSIntKey: null }],
+    ['that are not there, for it is a refusal', { Result: { ResultCode: 'MICFailed' }, AppSKey: undefined }],
+  ])('are none %s: these reach it', async (_what, change) => {
+    addRoute()
+    let sent = ''
+    partner.behave = (received, response) => response.end((sent = answerTo(received, change)))
+    expect(await ask(newForward(), 7, { kekOnly: true })).toBe(sent)
+    expect(counted.get('answered')).toBe(1)
+  })
+})
+
+test('a refusal is an answer under HTTP 4xx too, as the older ones of ChirpStack send it; a Success is none', async () => {
+  addRoute()
+  const answered = (status: number, ResultCode: string): void => {
+    partner.behave = (received, response) =>
+      response.writeHead(status).end(answerTo(received, { Result: { ResultCode, Description: 'theirs' } }))
+  }
+  const forward = newForward()
+  for (const [status, code] of [[400, 'UnknownDevEUI'] as const, [404, 'MICFailed'] as const]) {
+    answered(status, code)
+    expect(JSON.parse((await ask(forward, 7))!)).toMatchObject({ Result: { ResultCode: code, Description: 'theirs' } })
+  }
+  expect(Object.fromEntries(counted)).toEqual({ answered: 2, 'JoinReq UnknownDevEUI': 1, 'JoinReq MICFailed': 1 })
+  expect(lines).toEqual([])
+  answered(400, 'Success')
+  expect(await ask(forward, 8)).toContain('no usable answer')
+  expect(counted.get('http_status')).toBe(1)
 })
 
 describe('the private key of a route', () => {
@@ -304,7 +410,7 @@ describe('the private key of a route', () => {
     writeFileSync(path, client.key, { mode: 0o600 })
     spoil(path)
     addRoute(route, null)
-    expect(lines).toEqual([expect.stringContaining('gives no answer for JoinEUI')])
+    expect(lines).toEqual([expect.stringContaining('gives no usable answer for JoinEUI')])
     expect(lines.join('')).not.toContain('PRIVATE')
     partner.behave = good
     const request = { receiverId: route.prefix.joinEui }
@@ -336,6 +442,18 @@ describe('the private key of a route', () => {
   })
 })
 
+test('connections that cannot be closed are told of', async () => {
+  addRoute()
+  partner.behave = good
+  await ask(newForward(), 1)
+  await table.find(JOIN_EUI)?.close()
+  routes.length = 0
+  table.reload()
+  await expect
+    .poll(() => lines)
+    .toEqual([expect.stringContaining(`connections to ${partner.url}, whose route was removed, could not be closed`)])
+})
+
 test('the longest prefix counts', () => {
   const prefixes = ['0000000000000000/0', '70b3d50000000000/24', '70b3d57ed0000000/40', '70b3d57ed0001234/64'] as const
   for (const prefix of [prefixes[1], prefixes[3], prefixes[0], prefixes[2]]) {
@@ -353,6 +471,12 @@ test('the longest prefix counts', () => {
   expect(found('ffffffffffffffff')).toBe(0)
 })
 
-test('every outcome is one that /metrics shows', () => {
-  expect(new Set(FORWARD_OUTCOMES).size).toBe(7)
+test('every outcome is one that /metrics shows, before it happens and after', () => {
+  const metrics = new Metrics()
+  const shown = () => Array.from(metrics.render().matchAll(/^mortise_forwarded_total\{outcome="(\w+)"\} (\d+)$/gm))
+  expect(shown().map(([, outcome, count]) => [outcome, count])).toEqual(FORWARD_OUTCOMES.map((name) => [name, '0']))
+  for (const outcome of FORWARD_OUTCOMES) metrics.forwarded(outcome)
+  expect(shown().map(([, , count]) => count)).toEqual(FORWARD_OUTCOMES.map(() => '1'))
+  const counted: readonly ForwardOutcome[] = ['answered', 'busy', 'loop', 'timeout', 'connection', 'http_status']
+  expect(FORWARD_OUTCOMES).toEqual(expect.arrayContaining([...counted, 'unusable', 'clear_keys']))
 })

@@ -55,6 +55,15 @@ const bytesOf = (MessageType: MessageType) => Buffer.from(JSON.stringify({ ...ME
 const types = Object.keys(MESSAGES) as MessageType[]
 
 describe('what is asked of another join server', () => {
+  test.each(types)('is no %s in which a member could be taken for another', async (messageType) => {
+    const { handle, forwarded } = refusing('device_unknown')
+    const body = JSON.stringify({ ...MESSAGES[messageType], MessageType: messageType, senderid: '000099' })
+    const { body: answer } = await handle(peerOf(messageType), Buffer.from(body))
+    expect([forwarded, answer]).toEqual([[], expect.stringContaining('UnknownDevEUI')])
+    await handle(peerOf(messageType), Buffer.from(body.replace('senderid', 'vendor')))
+    expect(forwarded).toHaveLength(1)
+  })
+
   test.each(types)('is a %s for a device that is not known here, as it came', async (messageType) => {
     const { handle, forwarded } = refusing('device_unknown')
     const body = bytesOf(messageType)

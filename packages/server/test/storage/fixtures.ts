@@ -13,6 +13,7 @@ import type {
   Peer,
   PeerAuthority,
   PeerCertificate,
+  PeerToken,
   Route,
   Storage,
   StoredOrder,
@@ -82,6 +83,7 @@ export function newPeer(change: Partial<Peer> = {}): Peer {
     disabled: false,
     certificates: [newCertificate()],
     authority: undefined,
+    tokens: [],
     createdAt: 1_700_000_000_123,
     ...change,
   }
@@ -93,6 +95,15 @@ export function newCertificate(change: Partial<PeerCertificate> = {}): PeerCerti
     subject: 'CN=ns.example',
     notBefore: 1_700_000_000_000,
     notAfter: 1_800_000_000_000,
+    addedAt: 1_700_000_000_123,
+    ...change,
+  }
+}
+
+export function newToken(change: Partial<PeerToken> = {}): PeerToken {
+  return {
+    digest: randomBytes(32).toString('hex'),
+    header: 'authorization',
     addedAt: 1_700_000_000_123,
     ...change,
   }

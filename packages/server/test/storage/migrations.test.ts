@@ -31,6 +31,7 @@ test('an empty file gets the whole schema, every table of it STRICT', () => {
     'organisation',
     'peer',
     'peer_certificate',
+    'peer_token',
     'receipt',
     'receipt_head',
     'route',

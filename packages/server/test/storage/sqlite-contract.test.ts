@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { splitReceipts } from '@mortise/hsm'
 import { createDatabase, openDatabase, type Storage } from '../../src/storage/index.ts'
+import { storageContract } from './contract/storage-contract.ts'
+import type { StorageUnderTest } from './contract/subject.ts'
 import { temporaryDirectory } from './fixtures.ts'
-import { storageContract, type StorageUnderTest } from './storage-contract.ts'
 
 function makeSqlite(): StorageUnderTest {
   const directory = temporaryDirectory()

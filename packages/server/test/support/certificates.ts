@@ -81,6 +81,7 @@ export interface LeafOptions {
   readonly notBefore?: string
   readonly notAfter?: string
   readonly digest?: string
+  readonly curve?: string
 }
 
 export interface AuthorityOptions {
@@ -121,17 +122,19 @@ interface Signing {
   readonly notBefore: string
   readonly notAfter: string
   readonly digest?: string
+  /** P-256 unless something else is said. */
+  readonly curve?: string
 }
 
 /** Signed by itself without an authority. */
 function sign(name: string, signing: Signing, authority: TestCertificate | undefined): TestCertificate {
-  const { extensions, notBefore, notAfter, digest = 'sha256' } = signing
+  const { extensions, notBefore, notAfter, digest = 'sha256', curve = 'P-256' } = signing
   const directory = mkdtempSync(join(tmpdir(), 'mortise-certificate-'))
   try {
     const configuration = `${EXPIRED_CONFIGURATION}[extensions]\n${extensions.join('\n')}\n`
     writeFileSync(join(directory, 'ca.cnf'), configuration)
     writeFileSync(join(directory, 'index'), '')
-    const request = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', `/CN=${name}`]
+    const request = ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`, '-nodes', '-subj', `/CN=${name}`]
     run(directory, ['req', ...request, '-keyout', 'key.pem', '-out', 'request.pem'])
     if (authority !== undefined) {
       writeFileSync(join(directory, 'ca.pem'), authority.cert)

@@ -15,7 +15,7 @@ export interface PairOptions {
   /** As in OpenSSL's configuration; none: no such extension. */
   readonly names?: string | undefined
   readonly usage?: string | undefined
-  /** YYYYMMDD. */
+  /** YYYYMMDD, or with hhmmss. */
   readonly from?: string
   readonly until?: string
   readonly key?: readonly string[]
@@ -53,7 +53,7 @@ export class TlsFiles implements Disposable {
     }
     const key = ['-newkey', ...(options.key ?? CURVE), '-nodes', '-keyout', 'key.pem']
     run('req', ...key, '-subj', `/CN=made-${made}`, '-out', 'request.pem')
-    const validity = ['-startdate', `${from}000000Z`, '-enddate', `${until}000000Z`]
+    const validity = ['-startdate', `${from.padEnd(14, '0')}Z`, '-enddate', `${until.padEnd(14, '0')}Z`]
     const self = ['-selfsign', '-keyfile', 'key.pem', '-in', 'request.pem', '-out', 'cert.pem']
     run('ca', '-config', 'ca.cnf', '-batch', '-notext', '-rand_serial', ...self, ...validity)
     const cert = readFileSync(join(directory, 'cert.pem'), 'utf8')

@@ -43,9 +43,9 @@ export class WireClient<Connection extends Socket = Socket> {
   }
 
   /** One POST, answered. */
-  async exchange(body?: string): Promise<void> {
+  async exchange(body?: string, head?: string): Promise<void> {
     const before = this.statuses.length
-    this.send(body)
+    this.send(body, head)
     await until(() => this.statuses.length > before)
   }
 }

@@ -1,6 +1,6 @@
 import { type FailureCode, parseMessage, type RequestType } from '@mortise/backend-interfaces'
 import type { AuthenticatedPeer } from '../../identity/index.ts'
-import { FairShare, type ShareRefusal } from '../fair-share.ts'
+import { FairShare, type ShareRefusal } from '../../fair-share.ts'
 import { ADMISSION_LIMITS, type AdmissionLimits } from '../limits.ts'
 import { refuseBusy } from './busy.ts'
 import { dialectFor, type MessageHandler } from './handle-message.ts'

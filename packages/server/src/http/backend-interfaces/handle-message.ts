@@ -7,6 +7,7 @@ import {
   encodeHomeNsAns,
   encodeJoinAns,
   type FailureCode,
+  hasLookAlikes,
   type HomeNsReq,
   isRequestType,
   MessageError,
@@ -69,7 +70,7 @@ export type MessageHandler = (
 ) => Promise<HttpAnswer>
 
 export const PEER_REFUSED: Record<PeerRefusal, string> = {
-  unknown: 'the client certificate is not that of a known peer',
+  unknown: 'no client certificate or token of a known peer',
   expired: 'the client certificate is outside its validity',
   disabled: 'the peer is disabled',
 }
@@ -188,10 +189,10 @@ function answerHomeNsReq(
   }
 }
 
-/** The certificate says who calls; SenderID has to say the same (SenderID alone is nobody's identity). */
+/** The certificate, or the token, says who calls; SenderID has to say the same (SenderID alone is nobody's identity). */
 function checkSender(caller: AuthenticatedPeer | PeerRefusal, header: RequestHeader): AuthenticatedPeer | string {
   if (typeof caller === 'string') return PEER_REFUSED[caller]
-  return caller.id === header.senderId ? caller : 'SenderID is not that of the client certificate'
+  return caller.id === header.senderId ? caller : 'SenderID is not that of the caller'
 }
 
 /** What a refusal is about. */
@@ -229,6 +230,8 @@ function askElsewhere(
   { body, context }: Sent,
 ): Promise<string> | undefined {
   const { isForwarded, handedOver } = context
+  // The partner must not take another member for SenderID than the one that was checked.
+  if (hasLookAlikes(body)) return undefined
   const answer = forward({ peer, dialect: dialectFor(peer), header, joinEui, body, isForwarded })
   if (answer !== undefined) handedOver()
   return answer

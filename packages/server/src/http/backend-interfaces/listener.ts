@@ -46,7 +46,8 @@ const KEEP_ALIVE_MARGIN_MS = 1000
 
 /**
  * The Backend Interfaces listener: HTTP/1.1 over mutual TLS. A client certificate is asked for and its key proven by the
- * handshake; which peer it is, its fingerprint says. Certificates of strangers get a Result, not a broken connection.
+ * handshake; which peer it is, its fingerprint says. Who shows none of a peer's may show a token in a header. Strangers
+ * get a Result, not a broken connection.
  */
 export function createListener(options: ListenerOptions): Listener {
   const { peers, limits = BACKEND_INTERFACES_LIMITS } = options
@@ -113,7 +114,10 @@ interface Serving {
 
 async function serve(serving: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { peers, connections, targets } = serving
-  const reused = connections.began(request.socket, response)
+  const certificate = certificateOf(request.socket)
+  const sender = peers.authenticate(certificate, Date.now(), request.rawHeaders)
+  const isStranger = typeof sender === 'string'
+  const reused = connections.began(request.socket, response, !isStranger)
   const refuse = refuseRequest.bind(undefined, request, response)
   if (!targets.has(pathOf(request))) {
     refuse(404, 'Malformed', 'no such path')
@@ -123,9 +127,6 @@ async function serve(serving: Serving, request: IncomingMessage, response: Serve
     refuse(405, 'Malformed', 'POST expected')
     return
   }
-  const certificate = certificateOf(request.socket)
-  const sender = peers.authenticate(certificate, Date.now())
-  const isStranger = typeof sender === 'string'
   const body = await readBody(request, isStranger ? MAX_STRANGER_BODY_BYTES : MAX_BODY_BYTES)
   if (body === 'aborted') return
   if (body === 'too large') {
@@ -135,8 +136,9 @@ async function serve(serving: Serving, request: IncomingMessage, response: Serve
   }
   connections.received(request.socket)
   // Asked again, because a peer may have been disabled while it sent.
+  const caller = peers.authenticate(certificate, Date.now(), request.rawHeaders)
   const context = { ...FIRST_HAND, isForwarded: request.headers[FORWARDED_HEADER] !== undefined }
-  const answer = await serving.handle(peers.authenticate(certificate, Date.now()), body, context)
+  const answer = await serving.handle(caller, body, context)
   if (isStranger || connections.isDraining) response.shouldKeepAlive = false
   sendAnswer(response, answer, reused ? serving.reusedHint : serving.firstHint)
 }

@@ -127,6 +127,9 @@ const peerView = z.object({
     .extend({ name: z.string() })
     .optional()
     .describe('A CA: what it issues to this name opens the door as well.'),
+  tokens: z
+    .array(z.object({ digest: sha256, header: z.string(), addedAt: time }))
+    .describe('A header whose value has this SHA-256 opens the door where no certificate is shown.'),
   createdAt: time,
 })
 

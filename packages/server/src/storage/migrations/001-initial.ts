@@ -57,6 +57,18 @@ CREATE TABLE peer_certificate (
 
 CREATE INDEX peer_certificate_by_peer ON peer_certificate (peer);
 
+-- SHA-256 of the value of an HTTP header that a peer without a certificate shows. It means one peer, likewise.
+CREATE TABLE peer_token (
+  id INTEGER PRIMARY KEY,
+  organisation INTEGER NOT NULL REFERENCES organisation (id),
+  digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+  peer INTEGER NOT NULL REFERENCES peer (id) ON DELETE CASCADE,
+  header TEXT NOT NULL,
+  added_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX peer_token_by_peer ON peer_token (peer);
+
 -- Of one device, or of all whose JoinEUI begins with the first bits of join_eui.
 CREATE TABLE agreement (
   id INTEGER PRIMARY KEY,

@@ -252,6 +252,12 @@ function applyChange({ deviceWriter, keks, peers, agreements, routes }: Tables, 
     case 'peer-certificate-removed':
       peers.removeCertificate(change.peerId, change.fingerprint)
       return
+    case 'peer-token-added':
+      peers.addToken(change.peerId, change.token)
+      return
+    case 'peer-token-removed':
+      peers.removeToken(change.peerId, change.digest)
+      return
     case 'agreement-added':
       agreements.add(change.peerId, change.scope, change.addedAt)
       return

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FairShare } from '../../src/http/fair-share.ts'
+import { FairShare } from '../src/fair-share.ts'
 
 /** How many places somebody gets that asks for `wanted`. */
 function take(shares: FairShare, holder: string, wanted: number): number {
