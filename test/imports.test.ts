@@ -21,7 +21,10 @@ const WORKSPACES: Record<string, readonly string[]> = {
 /** Packages that only one place may import. */
 const RESERVED: readonly { readonly module: RegExp; readonly only: RegExp }[] = [
   { module: /^koffi$/, only: /^hsm\/src\/pkcs11\// },
-  { module: /^node:sqlite$/, only: /^server\/src\/(storage|lock)\/|^hsm\/src\/supervisor\/directory-claim\.ts$/ },
+  {
+    module: /^node:sqlite$/,
+    only: /^server\/src\/(storage|lock)\/|^hsm\/src\/supervisor\/directory-claim\.ts$|^application-server\/src\/sessions\/sqlite-/,
+  },
   { module: /^(fastify|@fastify\/.*|fastify-.*)$/, only: /^server\/(src\/http|scripts)\// },
   { module: /^@peculiar\/x509$|^reflect-metadata$/, only: /^cli\/src\/certificates\.ts$/ },
 ]

@@ -125,7 +125,8 @@ export class Orders {
 }
 
 function isUnreachable(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'server_unreachable'
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'server_unreachable' || code === 'order_outcome_unknown'
 }
 
 function raise(message: string): never {

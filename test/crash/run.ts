@@ -52,7 +52,7 @@ export async function runCrashes(options: CrashOptions): Promise<CrashReport> {
 
   const guard = cleanup.use(new TokenGuard(join(installation.root, 'softhsm')))
   const ended = (output: string): void => model.report('server_ended', output)
-  const service = new Service({ installation, peers, ended })
+  const service = cleanup.use(new Service({ installation, peers, ended }))
   const recovery = new Recovery()
   const ask = new Ask({ service, model, keks, answered: (sentAtMs) => recovery.answered(sentAtMs) })
   const load = new Load({ fleet, networks: NETWORKS, ask, random: new Random(seed + 1) })

@@ -34,7 +34,7 @@ export interface ServiceOptions {
 }
 
 /** The `mortise serve` under test, over its many lives. */
-export class Service {
+export class Service implements AsyncDisposable {
   /** Times (Date.now()) at which the whole HSM process died without a word: its receipt chains may stay open. */
   readonly hsmCrashes: number[] = []
   readonly #options: ServiceOptions
@@ -121,6 +121,11 @@ export class Service {
     const processes = descendantsOf(server.pid).map(({ pid, parent, command }) => `${pid} of ${parent}: ${command}`)
     const state = server.ended ? 'ended' : `pid ${server.pid}`
     return [state, ...processes, server.output.slice(-MAX_OUTPUT)].join('\n')
+  }
+
+  /** Otherwise it would be started again when its directory is gone, and again. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
   }
 
   /** Ends the server in an orderly way, with its HSM process. */

@@ -2,7 +2,8 @@ import { createPublicKey } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Change, envelopeDigest, parseOrder, verifyOrderSignature } from '@mortise/hsm'
 import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
-import { openLocalAdministration, type SubmittedOrder } from '@mortise/server'
+import { AdministrationError, openLocalAdministration, type SubmittedOrder } from '@mortise/server'
+import { CliError } from '../src/errors.ts'
 import { openOperator, type Operator } from '../src/operator.ts'
 import { OrderDesk } from '../src/orders.ts'
 import { highestSigned } from '../src/sequence-file.ts'
@@ -108,5 +109,22 @@ describe('orders', () => {
     })
     const sure = new OrderDesk(showing(operator.hsm.importKeyThumbprint), operator)
     expect(await sure.submit([newDevice(sure)])).toMatchObject({ state: 'waiting' })
+  })
+
+  test('that were sent and not answered may be in effect: what was made for them stays', async () => {
+    const kept: string[] = []
+    const files = (name: string) => ({ keep: () => void kept.push(name) })
+    const failing = (error: Error) =>
+      new OrderDesk({ status: () => administration.status(), submitOrder: () => Promise.reject(error) }, operator)
+    const lost = failing(new CliError('server_unreachable', 'no answer: other side closed'))
+    await expect(lost.submit([newDevice(lost)], { files: files('lost') })).rejects.toMatchObject({
+      code: 'order_outcome_unknown',
+      message: expect.stringContaining('other side closed') as string,
+    })
+    const refused = failing(new AdministrationError('device_exists'))
+    await expect(refused.submit([newDevice(refused)], { files: files('refused') })).rejects.toMatchObject({
+      code: 'device_exists',
+    })
+    expect(kept).toEqual(['lost'])
   })
 })

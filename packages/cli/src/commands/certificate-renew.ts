@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { copyFileSync, existsSync, rmSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { certificateNames, dataDirectory, readCertificateFile } from '@mortise/server'
@@ -126,8 +126,12 @@ async function putInPlace(
   { certificate, privateKey }: CertificateAndKey,
 ): Promise<{ files: string[]; effect: Effect }> {
   const { tlsCertificate, tlsKey } = dataDirectory(data)
+  // Interrupted in between, it leaves the key that the certificate in place needs.
+  const oldKey = `${tlsKey}.old`
+  if (existsSync(tlsKey)) copyFileSync(tlsKey, oldKey)
   replaceFile(tlsKey, privateKey)
   replaceFile(tlsCertificate, certificate)
+  rmSync(oldKey, { force: true })
   const files = [tlsCertificate, tlsKey]
   const url = runningServerUrl(data)
   const deadline = Date.now() + TAKEN_MS

@@ -143,7 +143,7 @@ function refuseMismatch(
   throw new CertificateError(
     'certificate_key_mismatch',
     `the key ${files.key} does not match the certificate ${files.certificate}`,
-    'name the key that the certificate was requested with',
+    'name the key that the certificate was requested with; after a renewal that was interrupted it is key.pem.old beside it',
   )
 }
 
