@@ -20,6 +20,7 @@ const WORKSPACES: Record<string, readonly string[]> = {
 
 /** Packages that only one place may import. */
 const RESERVED: readonly { readonly module: RegExp; readonly only: RegExp }[] = [
+  { module: /^quickjs-|^@jitl\//, only: /^application-server\/src\/codecs\/sandbox-thread\.ts$/ },
   { module: /^koffi$/, only: /^hsm\/src\/pkcs11\// },
   {
     module: /^node:sqlite$/,

@@ -1,4 +1,4 @@
-import type { AppSKeyAns, BackendInterfacesClient, ProtocolVersion } from '@mortise/backend-interfaces'
+import type { AppSKeyAns, BackendInterfacesClient, KeyEnvelope, ProtocolVersion } from '@mortise/backend-interfaces'
 import { bytesToHex, type DevEui, type JoinEui } from '@mortise/lorawan'
 import type { AppSKey } from './app-s-key.ts'
 import { ApplicationServerError } from './errors.ts'
@@ -34,7 +34,21 @@ export class AppSKeyClient {
    * @throws {AnswerError} when there is no usable answer
    */
   async fetchAppSKey(session: SessionReference): Promise<AppSKey> {
-    const { joinServer, kekRing, asId, protocolVersion } = this.#options
+    return this.#options.kekRing.unwrapAppSKey(await this.#fetch(session))
+  }
+
+  /**
+   * Fetches the AppSKey of one session as it is on the wire, for keeping. It was seen to open.
+   * @throws as {@link AppSKeyClient.fetchAppSKey}
+   */
+  async fetchEnvelope(session: SessionReference): Promise<KeyEnvelope> {
+    const envelope = await this.#fetch(session)
+    this.#options.kekRing.unwrapAppSKey(envelope)[Symbol.dispose]()
+    return envelope
+  }
+
+  async #fetch(session: SessionReference): Promise<KeyEnvelope> {
+    const { joinServer, asId, protocolVersion } = this.#options
     const { devEui, joinEui, sessionKeyId } = session
     const answer = await joinServer.appSKeyReq({
       protocolVersion,
@@ -45,7 +59,7 @@ export class AppSKeyClient {
     })
     if (answer.resultCode !== 'Success') throw refusal(answer.resultCode, answer.description)
     requireSameSession(answer, session)
-    return kekRing.unwrapAppSKey(answer.appSKey)
+    return answer.appSKey
   }
 }
 

@@ -17,6 +17,13 @@ import type { FailureCode } from '@mortise/backend-interfaces'
  * - `f_cnt_replayed`: an uplink that is not newer than the last one.
  * - `f_cnt_exhausted`: the counter has reached 2^32-1; the device must join again.
  * - `payload_size`: more than a frame can carry.
+ * - `session_key_id_size`: a SessionKeyID that has not 1 to 64 bytes.
+ * - `time_invalid`: no time in whole milliseconds.
+ * - `session_unknown`: the device has no session here whose uplink was accepted, so that none can carry a downlink.
+ * - `join_server_missing`: only the join server has the AppSKey, and there is nobody to ask, or no JoinEUI to name.
+ * - `store_failed`: the storage of sessions failed; see `cause`.
+ * - `store_newer`: the storage of sessions was written by a later release.
+ * - `store_full`: the store has as many devices as it may.
  */
 export type ApplicationServerErrorCode =
   | 'kek_size'
@@ -35,6 +42,13 @@ export type ApplicationServerErrorCode =
   | 'f_cnt_replayed'
   | 'f_cnt_exhausted'
   | 'payload_size'
+  | 'session_key_id_size'
+  | 'time_invalid'
+  | 'session_unknown'
+  | 'join_server_missing'
+  | 'store_failed'
+  | 'store_newer'
+  | 'store_full'
 
 export interface ApplicationServerErrorOptions extends ErrorOptions {
   readonly resultCode?: FailureCode
@@ -52,4 +66,8 @@ export class ApplicationServerError extends Error {
     this.code = code
     this.resultCode = options?.resultCode
   }
+}
+
+export function storeFull(): ApplicationServerError {
+  return new ApplicationServerError('store_full', 'The session store has as many devices as it may.')
 }

@@ -14,3 +14,5 @@ export {
   type SessionOptions,
   type UplinkCounter,
 } from './session.ts'
+export * from './codecs/index.ts'
+export * from './sessions/index.ts'
