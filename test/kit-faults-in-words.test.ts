@@ -40,6 +40,19 @@ describe('who asks', () => {
     expect(wrongChecks(await testKitHere(copy.directory))).toEqual([])
   })
 
+  test('under a NetID that YAML takes for a number, or under none', async () => {
+    const number = scene.copyOf(scene.stack).edit('ttn-lw-stack.yml', "'600002'", '600002')
+    expect(await onlyFault(number.directory)).toEqual(fault('configuration', /without quotation marks/))
+    const none = scene.copyOf(scene.stack).edit('ttn-lw-stack.yml', /net-id: .*\n/, '')
+    expect(await onlyFault(none.directory)).toEqual(fault('configuration', /there is no net-id/))
+  })
+
+  test('by a file that ChirpStack cannot read', async () => {
+    const copy = scene.copyOf(scene.chirpstack)
+    writeFileSync(copy.path(TOML), `${readFileSync(copy.path(TOML), 'utf8')}\njunk\n`)
+    expect(await onlyFault(copy.directory)).toEqual(fault('configuration', /line \d+: this is neither/))
+  })
+
   test('in version 1.1 without NSID', async () => {
     const copy = scene.copyOf(scene.stack).edit(YAML, /sender-ns-id: .*\n/, '')
     expect(await onlyFault(copy.directory)).toEqual(fault('configuration', /missing_ns_id/))
@@ -77,7 +90,7 @@ describe('the KEK', () => {
   test('is accepted when it has label and size, and is never shown', async () => {
     const { code, stdout, stderr } = await runKitTest(filled(NEITHER_SIDE_HAS).directory, [])
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^kek +ok +"third-1", 128 bits$/m)
+    expect(stdout).toMatch(/^kek +ok +"third-1", 128 bits/m)
     expect(stdout + stderr).not.toContain(NEITHER_SIDE_HAS)
     expect(readFileSync(filled(NEITHER_SIDE_HAS).path(TOML), 'utf8')).toContain(NEITHER_SIDE_HAS)
   })

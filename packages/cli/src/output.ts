@@ -8,7 +8,11 @@ export function report(options: { readonly json?: boolean }, value: unknown, tex
 
 /** A line for people beside the result; it never mixes with what a program reads. */
 export function note(line: string): void {
-  process.stderr.write(`mortise: ${printable(line)}\n`)
+  write(printable(line))
+}
+
+function write(text: string): void {
+  process.stderr.write(`mortise: ${text}\n`)
 }
 
 export function warn(line: string): void {
@@ -22,7 +26,8 @@ export function reportFailure(error: unknown, json: boolean): CliError['exitCode
     process.stderr.write(`${JSON.stringify({ ...failure, ...facts })}\n`)
     return exitCode
   }
-  note(`error: ${failure.message}`)
+  // Several lines, where a file has several faults.
+  write(printableLines(`error: ${failure.message}`))
   if (failure.hint !== undefined) note(`hint: ${failure.hint}`)
   return exitCode
 }

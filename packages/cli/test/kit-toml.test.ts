@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readToml, tomlString } from '../src/kit/toml.ts'
+import { readToml, tomlFaults, tomlString } from '../src/kit/toml.ts'
 
 const FILE = `
 title = "before"   # the first heading
@@ -38,5 +38,25 @@ describe('the tables of a TOML file', () => {
       const [table] = readToml(`key=${tomlString(text)}`)
       expect(table?.values.get('key')).toBe(text)
     }
+  })
+})
+
+describe('a line that no reader of TOML takes', () => {
+  test('is none in a good file, whatever is passed over in it', () => {
+    const more =
+      'dates=1979-05-27T07:32:00Z\nhalf=0.5\nzero=0\ntext="""\nno = [setting\n"""\nlist=[ "a",\n  "b" ]\na.b="dotted"\n'
+    expect(tomlFaults(FILE + more)).toEqual([])
+  })
+
+  test.each([
+    ['junk', 'neither a heading nor a setting'],
+    ['[broken', 'neither a heading nor a setting'],
+    ['tls_key="x/', 'no end'],
+    ["tls_key='x/", 'no end'],
+    ['net_id=000013', 'quotation marks'],
+  ])('%s is named with its number', (line, why) => {
+    expect(tomlFaults(`[network]\n${line}\nname="good"\n`)).toEqual([
+      { line: 2, detail: expect.stringContaining(why) as string },
+    ])
   })
 })

@@ -4,7 +4,7 @@ import type { PeerView } from '@mortise/server'
 import { type OpenAdministration, openAdministration } from '../administration.ts'
 import { CliError } from '../errors.ts'
 import { requireParent } from '../files.ts'
-import { devEuiOption, joinEuiOption, netIdOption } from '../identifiers.ts'
+import { devEuiOption, joinEuiOption, netIdOption, httpsUrlOption } from '../identifiers.ts'
 import { CreatedPaths } from '../init/created-paths.ts'
 import { describeCheck, isWrong } from '../kit/check.ts'
 import { type KitCertificate, putCertificate, putListenerCertificate } from '../kit/kit-credentials.ts'
@@ -151,7 +151,7 @@ function registerTest(kit: Command): void {
     .command('test')
     .description('play the network server with the files of a kit: what is wrong, and how to mend it')
     .requiredOption('--kit <dir>', 'directory that `mortise kit` wrote, as it is now', asPath)
-    .option('--url <url>', 'join server (default: the one of the configuration)')
+    .option('--url <url>', 'join server, https (default: the one of the configuration)', httpsUrlOption)
     .option('--net-id <netid>', 'NetID of the network server (default: the one of the kit)', netIdOption)
     .option('--device <eui>', 'ask for this device, by its DevEUI; uses up nothing', devEuiOption)
     .option('--join-eui <eui>', 'JoinEUI of the device, 16 hexadecimal digits', joinEuiOption)

@@ -5,7 +5,11 @@ import { KEK_PLACEHOLDER, type NetworkServerSetup } from './setup.ts'
 
 /** Whether the network server can unwrap what the join server wraps for it. Shows no key, however wrong. */
 export function checkKek({ kek }: KitManifest, { keks, dialect }: NetworkServerSetup): Check {
-  if (kek === undefined) return ok('kek', 'none: network session keys travel in clear inside TLS')
+  if (kek === undefined)
+    return ok(
+      'kek',
+      'none in this kit: network session keys come in clear inside TLS (not compared with the join server)',
+    )
   const found = keks.find(({ label }) => label === kek.label)
   if (found === undefined)
     return wrong(
@@ -30,7 +34,7 @@ export function checkKek({ kek }: KitManifest, { keks, dialect }: NetworkServerS
       `"${kek.label}" has ${8 * bytes} bits, that of the join server ${8 * kek.bytes}.`,
       'write the same KEK that the join server has.',
     )
-  return ok('kek', `"${kek.label}", ${8 * bytes} bits`)
+  return ok('kek', `"${kek.label}", ${8 * bytes} bits (its value is not tried)`)
 }
 
 function others(keks: NetworkServerSetup['keks']): string {

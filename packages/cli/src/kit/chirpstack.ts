@@ -6,7 +6,7 @@ import { CliError } from '../errors.ts'
 import { readTextFile } from '../files.ts'
 import type { KitManifest } from './manifest.ts'
 import { type Fault, KEK_PLACEHOLDER, type NetworkServerSetup, type ReadSetup } from './setup.ts'
-import { readToml, tomlString, type TomlTable } from './toml.ts'
+import { readToml, tomlFaults, tomlString, type TomlTable } from './toml.ts'
 
 /** Where ChirpStack's packages and container images have their configuration. */
 export const CHIRPSTACK_DIRECTORY = '/etc/chirpstack'
@@ -97,7 +97,9 @@ const HANDSHAKE_KEYS = ['server', 'async_timeout', 'ca_cert', 'tls_cert', 'tls_k
 /** @throws CliError file_missing, file_unreadable, kit_malformed */
 export function readChirpStack(directory: string, manifest: KitManifest): ReadSetup {
   const file = chirpStackFile(manifest)
-  const tables = readToml(readTextFile(join(directory, file), "ChirpStack's configuration", 'it is part of the kit'))
+  const text = readTextFile(join(directory, file), "ChirpStack's configuration", 'it is part of the kit')
+  const own = readOwnFile(directory)
+  const tables = readToml(text)
   const servers = tables.filter(({ name }) => name === 'join_server.servers')
   const [first, ...others] = servers
   if (first === undefined)
@@ -110,9 +112,11 @@ export function readChirpStack(directory: string, manifest: KitManifest): ReadSe
     ...others.flatMap((table) => differences(first, table, file)),
     ...prefixes.filter((prefix): prefix is Fault => 'detail' in prefix),
     ...netIdFaults(tables, manifest, file),
+    ...syntaxFaults(text, file),
+    ...(own === undefined ? [] : syntaxFaults(own, OWN_FILE)),
   ]
   const joinEuis = prefixes.filter((prefix): prefix is JoinEuiPrefix => 'bits' in prefix)
-  const netId = netIdIn(join(directory, OWN_FILE)) ?? manifest.netId
+  const netId = own === undefined ? manifest.netId : netIdIn(own)
   return { setup: setupOf(directory, netId, tables, first, joinEuis), faults }
 }
 
@@ -144,18 +148,27 @@ function setupOf(
   }
 }
 
-/** What ChirpStack's own file says, where the kit lies beside it or a copy of it in the kit. */
-function netIdIn(path: string): NetId | undefined {
-  if (!existsSync(path)) return undefined
-  const network = readToml(readTextFile(path, "ChirpStack's own configuration", 'let it be read')).find(
-    ({ name }) => name === 'network',
-  )
+/** ChirpStack's own file, where the kit lies beside it or a copy of it in the kit. */
+function readOwnFile(directory: string): string | undefined {
+  const path = join(directory, OWN_FILE)
+  return existsSync(path) ? readTextFile(path, "ChirpStack's own configuration", 'let it be read') : undefined
+}
+
+function netIdIn(own: string): NetId {
+  const network = readToml(own).find(({ name }) => name === 'network')
   try {
     return parseNetId(network === undefined ? '' : textOf(network, 'net_id'))
   } catch {
     // As ChirpStack takes it when it is not said.
     return parseNetId('000000')
   }
+}
+
+function syntaxFaults(text: string, file: string): Fault[] {
+  return tomlFaults(text).map(({ line, detail }) => ({
+    detail: `${file}, line ${line}: ${detail}`,
+    remedy: 'mend the line: ChirpStack does not start with it.',
+  }))
 }
 
 function textOf({ values }: TomlTable, key: string): string {

@@ -43,7 +43,7 @@ mortise kit test --kit . --device DEVEUI
 
 in this directory plays your network server with these files, and says of each thing whether it is right, and what to do
 if not. It uses up nothing: \`--device\` sends a forged join-request, which the join server refuses before it looks at
-DevNonces (its log shows one MICFailed). ${more}Without Mortise at hand, this tells whether network, TLS, certificate and NetID
+DevNonces (its log shows a FrameSizeError, an UnknownDevEUI and a MICFailed for it). ${more}Without Mortise at hand, this tells whether network, TLS, certificate and NetID
 are right:
 
 \`\`\`sh

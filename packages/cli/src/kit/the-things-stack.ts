@@ -13,7 +13,7 @@ import { stringify } from 'yaml'
 import { CliError } from '../errors.ts'
 import type { KitManifest } from './manifest.ts'
 import { type Fault, KEK_PLACEHOLDER, type NetworkServerSetup, type ReadSetup } from './setup.ts'
-import { type Entry, readYaml, strangeKeys, textOf } from './yaml-entry.ts'
+import { type Entry, isNumberIn, readYaml, strangeKeys, textOf } from './yaml-entry.ts'
 
 /** Where the container of The Things Stack has its configuration, if set up as its documentation says. */
 export const STACK_DIRECTORY = '/config'
@@ -93,6 +93,7 @@ export function readTheThingsStack(directory: string, manifest: KitManifest): Re
     ...strangeKeys(entryOf(server['tls']) ?? {}, TLS_KEYS, textOf(entry['file'])),
     ...prefixes.filter((prefix): prefix is Fault => 'detail' in prefix),
     ...serverFaults(server, manifest),
+    ...netIdFaults(stack, isNumberIn(join(directory, STACK_FILE), 'ns', 'net-id'), manifest),
   ]
   const joinEuis = prefixes.filter((prefix): prefix is JoinEuiPrefix => 'bits' in prefix)
   return { setup: setupOf(manifest, stack, server, dirname(path), joinEuis), faults }
@@ -150,6 +151,16 @@ function serverFaults(server: Entry, manifest: KitManifest): Fault[] {
       textOf(server['fqdn']) === '' || server['dns'] !== undefined,
     ),
   ]
+}
+
+/** YAML reads `000013` without quotation marks as a number. */
+function netIdFaults(stack: Entry, isNumber: boolean, { netId }: KitManifest): Fault[] {
+  const remedy = `write net-id: '${netId}' below ns, with the quotation marks.`
+  if (isNumber) return [{ detail: `${STACK_FILE}: net-id stands without quotation marks, and is a number.`, remedy }]
+  if (netIdOf(stack) !== undefined) return []
+  const isMissing = entryOf(stack['ns'])?.['net-id'] === undefined
+  const detail = isMissing ? 'there is no net-id: The Things Stack sends 000000.' : 'net-id is no NetID.'
+  return [{ detail: `${STACK_FILE}: ${detail}`, remedy }]
 }
 
 function entryOf(value: unknown): Entry | undefined {

@@ -35,6 +35,44 @@ export function readToml(text: string): TomlTable[] {
   return tables
 }
 
+export interface TomlFault {
+  readonly line: number
+  readonly detail: string
+}
+
+/** What every reader of TOML refuses in lines of the kinds that {@link readToml} reads; the rest is passed over. */
+export function tomlFaults(text: string): TomlFault[] {
+  const faults: TomlFault[] = []
+  let end: string | undefined
+  text.split(/\r?\n/).forEach((line, index) => {
+    const isInside = end !== undefined
+    if (end !== undefined && line.includes(end)) end = undefined
+    if (isInside) return
+    end = openValue(line)
+    const detail = end === undefined ? faultOf(line.trim()) : undefined
+    if (detail !== undefined) faults.push({ line: index + 1, detail })
+  })
+  return faults
+}
+
+/** What ends a value that goes on in the next lines; undefined for one that does not. */
+function openValue(line: string): string | undefined {
+  const written = PAIR.exec(line)?.[2]?.trim() ?? ''
+  const [, quotes] = /^(\"\"\"|''')/.exec(written) ?? []
+  if (quotes !== undefined) return written.includes(quotes, quotes.length) ? undefined : quotes
+  return written.startsWith('[') && !written.includes(']') ? ']' : undefined
+}
+
+function faultOf(line: string): string | undefined {
+  if (line === '' || line.startsWith('#') || HEADING.test(line)) return undefined
+  const written = PAIR.exec(line)?.[2]?.trim()
+  if (written === undefined) return line.includes('=') ? undefined : 'this is neither a heading nor a setting.'
+  if (/^"(?!"")/.test(written) && !BASIC.test(written)) return 'the text has no end.'
+  if (/^'(?!'')/.test(written) && !LITERAL.test(written)) return 'the text has no end.'
+  if (/^[+-]?0\d+\s*(?:#.*)?$/.test(written)) return 'a number does not begin with 0: write quotation marks around it.'
+  return undefined
+}
+
 function readValue(written: string): string | number | boolean | undefined {
   const basic = BASIC.exec(written)?.[1]
   if (basic !== undefined) return unescape(basic)

@@ -22,6 +22,15 @@ export function readYaml(path: string): Entry {
   return value as Entry
 }
 
+/** Whether other readers than {@link readYaml} take what stands there for a number: digits without quotation marks. */
+export function isNumberIn(path: string, section: string, key: string): boolean {
+  const file = parse(readTextFile(path, 'the configuration', 'it is part of the kit')) as Record<
+    string,
+    Entry | undefined
+  >
+  return typeof file[section]?.[key] === 'number'
+}
+
 /** A scalar as it is written; empty for everything else. */
 export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : ''
