@@ -12,19 +12,23 @@ const WORKSPACES: Record<string, readonly string[]> = {
   'backend-interfaces': ['lorawan'],
   hsm: ['lorawan'],
   'application-server': ['lorawan', 'backend-interfaces'],
+  bridge: ['lorawan', 'backend-interfaces', 'application-server'],
   // The simulator plays the owner's side too, with the library that owners use.
   simulator: ['lorawan', 'backend-interfaces', 'application-server'],
   server: ['lorawan', 'backend-interfaces', 'hsm'],
-  cli: ['lorawan', 'backend-interfaces', 'hsm', 'server', 'application-server', 'simulator'],
+  cli: ['lorawan', 'backend-interfaces', 'hsm', 'server', 'application-server', 'bridge', 'simulator'],
 }
 
 /** Packages that only one place may import. */
 const RESERVED: readonly { readonly module: RegExp; readonly only: RegExp }[] = [
   { module: /^quickjs-|^@jitl\//, only: /^application-server\/src\/codecs\/sandbox-thread\.ts$/ },
+  { module: /^mqtt$/, only: /^bridge\/src\/mqtt\// },
+  { module: /^@chirpstack\/|^@grpc\/|^google-protobuf/, only: /^bridge\/src\/chirpstack\// },
+  { module: /^pg$/, only: /^application-server\/src\/sessions\/postgresql-/ },
   { module: /^koffi$/, only: /^hsm\/src\/pkcs11\// },
   {
     module: /^node:sqlite$/,
-    only: /^server\/src\/(storage|lock)\/|^hsm\/src\/supervisor\/directory-claim\.ts$|^application-server\/src\/sessions\/sqlite-/,
+    only: /^server\/src\/(storage|lock)\/|^hsm\/src\/supervisor\/directory-claim\.ts$|^application-server\/src\/sessions\/sqlite-|^bridge\/src\/queue\//,
   },
   { module: /^(fastify|@fastify\/.*|fastify-.*)$/, only: /^server\/(src\/http|scripts)\// },
   { module: /^@peculiar\/x509$|^reflect-metadata$/, only: /^cli\/src\/certificates\.ts$/ },

@@ -1,0 +1,32 @@
+/**
+ * - `event_malformed`: what a network sent is not an event of its kind.
+ * - `queue_full`: as many events wait as may.
+ * - `queue_failed`: the disk does not take an event; see `cause`.
+ * - `sink_failed`: a receiver did not take a message, and may later.
+ * - `sink_refused`: a receiver will never take this message.
+ * - `downlink_refused`: the network did not queue a downlink.
+ * - `downlink_unknown`: the network gave no answer; the downlink may be queued.
+ * - `device_unknown`: no event of this device was ever seen, so that there is no way to it.
+ * - `config_invalid`: the configuration is not usable; the message names the member.
+ */
+export type BridgeErrorCode =
+  | 'event_malformed'
+  | 'queue_full'
+  | 'queue_failed'
+  | 'sink_failed'
+  | 'sink_refused'
+  | 'downlink_refused'
+  | 'downlink_unknown'
+  | 'device_unknown'
+  | 'config_invalid'
+
+/** What the bridge refuses. The message holds neither a key nor a payload. */
+export class BridgeError extends Error {
+  override readonly name = 'BridgeError'
+  readonly code: BridgeErrorCode
+
+  constructor(code: BridgeErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
