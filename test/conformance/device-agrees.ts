@@ -1,6 +1,6 @@
-import { cryptFOpts11, cryptFrmPayload, dataMic10, dataMic11Up, hexToBytes } from '@mortise/lorawan'
+import { cryptFOpts11, cryptFrmPayload, type DevEui, dataMic10, dataMic11Up, hexToBytes } from '@mortise/lorawan'
 import { createBlockCipher, type NodeBlockCipher } from '@mortise/lorawan/node-aes'
-import { type DeviceIdentity, type RootKeys, SoftSecureElement } from '@mortise/simulator'
+import { type DeviceIdentity, type RootKeys, type SecureElement, SoftSecureElement } from '@mortise/simulator'
 import { expect } from 'vitest'
 import { type KekRing, type KeyName, keyNamesOf, openKey, type ReceivedAnswer } from './answers.ts'
 
@@ -25,8 +25,17 @@ export async function expectDeviceAgrees(
 ): Promise<{ joinNonce: number }> {
   await using element = new SoftSecureElement()
   element.loadDevice(identity, rootKeys)
-  const { devEui } = identity
-  await element.signJoinRequest(devEui, devNonce)
+  await element.signJoinRequest(identity.devEui, devNonce)
+  return await expectElementAgrees(element, identity.devEui, answer, ring)
+}
+
+/** The same of a device that waits for the accept. */
+export async function expectElementAgrees(
+  element: SecureElement,
+  devEui: DevEui,
+  answer: ReceivedAnswer,
+  ring: KekRing,
+): Promise<{ joinNonce: number }> {
   const { joinNonce, devAddr, optNeg } = await element.processJoinAccept(devEui, hexToBytes(answer.PHYPayload ?? ''))
   const key = (name: KeyName): NodeBlockCipher => createBlockCipher(hexToBytes(openKey(answer[name]!, ring)))
 

@@ -95,8 +95,9 @@ export function peersOf(cases: readonly JoinReqCase[]): PeerName[] {
   return [...Array.from(netIds, (id): PeerName => ({ kind: 'ns', id })), OTHER_NETWORK]
 }
 
-function requestOf({ request, derivedRxDelay1 }: PublishedCase): PublishedRequest {
-  if (request === null || typeof request === 'string') throw new Error('not a JoinReq')
+/** What another program chose at random is filled in. */
+export function requestOf({ request, derivedRxDelay1 }: PublishedCase): PublishedRequest {
+  if (request === null || typeof request === 'string') throw new Error('not a request')
   const members = Object.entries(request).map(([name, value]) => [
     name,
     typeof value === 'string' && value.startsWith('<random') ? RANDOM[name as keyof typeof RANDOM] : value,
@@ -148,7 +149,7 @@ function asKekOf({ expected, device }: PublishedCase): CaseKek | undefined {
 }
 
 /** A KEK that the case does not publish is ours. */
-function kekOf(device: PublishedDevice | null, label: string): Buffer {
+export function kekOf(device: PublishedDevice | null, label: string): Buffer {
   const published = device?.KEKs?.[label]
   return published === undefined ? createHash('sha256').update(label).digest() : Buffer.from(published, 'hex')
 }

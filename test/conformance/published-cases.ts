@@ -110,8 +110,29 @@ export function rejoinReqCases(): RejoinReqCase[] {
   return cases.filter(({ request, level }) => level === 'http' && messageType(request) === 'RejoinReq')
 }
 
+/** Verified RejoinReq as a network server sends them; only their request can be had, for their answers hold made-up keys. */
+export function sentRejoinReqCases(): PublishedCase[] {
+  const sent = publishedCases().filter(({ level, verified }) => level === 'ns-client' && verified)
+  return sent.filter(({ request }) => messageType(request) === 'RejoinReq')
+}
+
+/**
+ * Every verified case with a request to a join server. Those of level `crypto` are values without a message: each of
+ * them is in `lorawan.json` too.
+ */
+export function verifiedMessages(): PublishedCase[] {
+  return publishedCases().filter(({ level, verified }) => verified && level !== 'crypto')
+}
+
 function publishedCases(): readonly PublishedCase[] {
-  return (readPublished('conformance-cases.json') as { cases: readonly PublishedCase[] }).cases
+  const { cases } = readPublished('conformance-cases.json') as { cases: readonly PublishedCase[] }
+  return cases.map((one) => ({ ...one, request: bodyOf(one.request) }))
+}
+
+/** Some have the headers of the request beside its body. */
+function bodyOf(request: PublishedCase['request']): PublishedCase['request'] {
+  if (request === null || typeof request === 'string' || typeof request['body'] !== 'object') return request
+  return request['body'] as PublishedRequest | null
 }
 
 function messageType(request: PublishedCase['request']): string | undefined {
