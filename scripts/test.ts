@@ -59,6 +59,11 @@ const PACKAGES: readonly SystemPackage[] = [
     present: () => PKCS11_SPIES.some((path) => existsSync(path)),
   },
   {
+    debian: 'postgresql',
+    why: 'owners may keep sessions there; the tests start one of their own',
+    present: () => existsSync('/usr/lib/postgresql'),
+  },
+  {
     debian: 'bind9-utils',
     why: 'named-checkzone reads the zone records that Mortise writes',
     present: () => onPath('named-checkzone'),

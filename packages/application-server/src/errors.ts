@@ -23,6 +23,7 @@ import type { FailureCode } from '@mortise/backend-interfaces'
  * - `join_server_missing`: only the join server has the AppSKey, and there is nobody to ask, or no JoinEUI to name.
  * - `store_failed`: the storage of sessions failed; see `cause`.
  * - `store_newer`: the storage of sessions was written by a later release.
+ * - `store_not_durable`: the database under the store does not wait for its disk.
  * - `store_full`: the store has as many devices as it may.
  */
 export type ApplicationServerErrorCode =
@@ -48,6 +49,7 @@ export type ApplicationServerErrorCode =
   | 'join_server_missing'
   | 'store_failed'
   | 'store_newer'
+  | 'store_not_durable'
   | 'store_full'
 
 export interface ApplicationServerErrorOptions extends ErrorOptions {

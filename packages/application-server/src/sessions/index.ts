@@ -9,6 +9,7 @@ export {
 } from './device-sessions.ts'
 export { ASK_AGAIN_AFTER_MS } from './envelope-source.ts'
 export { MemorySessionStore } from './memory-store.ts'
+export { PostgresqlSessionStore, type PostgresqlSessionStoreOptions } from './postgresql-store.ts'
 export {
   MAX_SESSIONS_PER_DEVICE,
   sessionInUse,

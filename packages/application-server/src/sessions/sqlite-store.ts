@@ -13,7 +13,7 @@ import {
   type UplinkAcceptance,
 } from './session-store.ts'
 import { migrate } from './sqlite-schema.ts'
-import { columnsOf, sessionFrom } from './sqlite-row.ts'
+import { columnsOf, sessionFrom } from './session-row.ts'
 import type { DownlinkCounterId, NewSession, SessionId, StoredSession } from './stored-session.ts'
 import { acceptInWindow } from './uplink-window.ts'
 

@@ -23,7 +23,7 @@ async function idsOf(store: SessionStore): Promise<SessionId[]> {
 
 describe.each(STORES)('a session store in %s', (_, open) => {
   test('gives back what it was told, with counters that have not begun', async () => {
-    await using store = open()
+    await using store = await open()
     const session = newSession(1)
     const stored = { ...session, lastFCntUp: undefined, lateFCntUp: 0, seenAtMs: NOW }
     expect(await store.begin(session, NOW)).toEqual(stored)
@@ -32,7 +32,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('keeps a session of which little is known, and adds what it hears later, once', async () => {
-    await using store = open()
+    await using store = await open()
     const { id, devEui, devAddr, begunAtMs, ...rest } = newSession(5)
     await store.begin({ id, devEui, devAddr, begunAtMs }, NOW)
     expect((await store.sessionsOf(DEV_EUI))[0]).toMatchObject({ id, begunAtMs })
@@ -45,7 +45,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('tells devices of one DevAddr apart', async () => {
-    await using store = open()
+    await using store = await open()
     await store.begin(newSession(1, devEui(1)), NOW)
     await store.begin(newSession(1, devEui(2)), NOW)
     const [one] = await store.sessionsOf(devEui(1))
@@ -56,7 +56,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('takes a new session into use with its first uplink, whatever still comes of the old one', async () => {
-    await using store = open()
+    await using store = await open()
     const [old, fresh] = [newSession(1), newSession(2)]
     const used = async () => sessionInUse(await store.sessionsOf(DEV_EUI))?.id
     await store.begin(old, NOW)
@@ -71,7 +71,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('accepts each uplink once, also one that comes late, and tells why not', async () => {
-    await using store = open()
+    await using store = await open()
     const { id } = newSession(1)
     await store.begin(newSession(1), NOW)
     const accept = (fCnt: number) => store.acceptUplink(id, fCnt, NOW)
@@ -88,7 +88,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('of copies that come at once accepts one', async () => {
-    await using store = open()
+    await using store = await open()
     const { id } = newSession(1)
     await store.begin(newSession(1), NOW)
     const answers = await Promise.all(Array.from({ length: 20 }, (_, copy) => store.acceptUplink(id, copy % 4, NOW)))
@@ -96,7 +96,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('gives every downlink counter once, and follows a network that is ahead', async () => {
-    await using store = open()
+    await using store = await open()
     const allocate = (atLeast: number, counter = COUNTER) => store.allocateFCntDown(counter, atLeast)
     expect([await allocate(0), await allocate(0), await allocate(5), await allocate(2)]).toEqual([0, 1, 5, 6])
     expect(await allocate(0, OTHER_COUNTER)).toBe(0)
@@ -110,7 +110,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('keeps 8 sessions of a device, and among them the one in use', async () => {
-    await using store = open()
+    await using store = await open()
     const sessions = Array.from({ length: 12 }, (_, number) => newSession(number + 1))
     await store.begin(sessions[0]!, NOW)
     await store.acceptUplink(sessions[0]!.id, 1, NOW)
@@ -121,7 +121,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('does not take a session again that has gone, so that its counters do not begin again', async () => {
-    await using store = open()
+    await using store = await open()
     for (let number = 1; number <= 9; number++) {
       await store.begin(newSession(number), NOW)
       await store.acceptUplink(newSession(number).id, 50, NOW)
@@ -132,7 +132,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('takes as many devices as it may, and others for those that were forgotten', async () => {
-    await using store = open({ maxDevices: 2 })
+    await using store = await open({ maxDevices: 2 })
     await store.begin(newSession(1, devEui(1)), NOW)
     await store.begin(newSession(1, devEui(2)), NOW + 5)
     const third = () => store.begin(newSession(1, devEui(3)), NOW + 5)
@@ -147,7 +147,7 @@ describe.each(STORES)('a session store in %s', (_, open) => {
   })
 
   test('forgets a device after its last uplink, not after its join, and no downlink counter', async () => {
-    await using store = open()
+    await using store = await open()
     await store.begin(newSession(1), NOW)
     await store.allocateFCntDown(COUNTER, 41)
     await store.acceptUplink(newSession(1).id, 1, NOW + 100)

@@ -1,8 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
-import { MemorySessionStore, type SessionStore, type SessionStoreLimits, SqliteSessionStore } from '../../src/index.ts'
+import { afterAll, onTestFinished } from 'vitest'
+import {
+  MemorySessionStore,
+  PostgresqlSessionStore,
+  type SessionStore,
+  type SessionStoreLimits,
+  SqliteSessionStore,
+} from '../../src/index.ts'
+import { PostgresqlCluster } from './postgresql-cluster.ts'
 
 /** A directory that goes with the test. */
 export function directory(): string {
@@ -13,8 +20,20 @@ export function directory(): string {
   return path
 }
 
+let cluster: PostgresqlCluster | undefined
+let schemas = 0
+
+afterAll(() => cluster?.[Symbol.asyncDispose]())
+
+function openInPostgresql(limits?: SessionStoreLimits): Promise<SessionStore> {
+  cluster ??= new PostgresqlCluster()
+  schemas += 1
+  return PostgresqlSessionStore.open({ pool: cluster.pool(), schema: `test_${schemas}`, ...(limits && { limits }) })
+}
+
 /** Every implementation of the port, each new and empty. */
-export const STORES: readonly (readonly [string, (limits?: SessionStoreLimits) => SessionStore])[] = [
-  ['memory', (limits) => new MemorySessionStore(limits)],
-  ['SQLite', (limits) => new SqliteSessionStore(join(directory(), 'sessions.db'), limits)],
+export const STORES: readonly (readonly [string, (limits?: SessionStoreLimits) => Promise<SessionStore>])[] = [
+  ['memory', (limits) => Promise.resolve(new MemorySessionStore(limits))],
+  ['SQLite', (limits) => Promise.resolve(new SqliteSessionStore(join(directory(), 'sessions.db'), limits))],
+  ['PostgreSQL', openInPostgresql],
 ]
