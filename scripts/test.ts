@@ -64,6 +64,11 @@ const PACKAGES: readonly SystemPackage[] = [
     present: () => existsSync('/usr/lib/postgresql'),
   },
   {
+    debian: 'chromium',
+    why: 'what runs in a browser is run in one',
+    present: () => ['chromium', 'chromium-browser', 'google-chrome'].some(onPath),
+  },
+  {
     debian: 'bind9-utils',
     why: 'named-checkzone reads the zone records that Mortise writes',
     present: () => onPath('named-checkzone'),

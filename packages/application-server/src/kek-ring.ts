@@ -1,18 +1,11 @@
-import {
-  type KeyEnvelope,
-  KeyEnvelopeError,
-  type KeyEnvelopeErrorCode,
-  unwrapKeyEnvelope,
-} from '@mortise/backend-interfaces'
+import { unwrapKey } from '#aes'
+import type { KeyEnvelope } from '@mortise/backend-interfaces'
 import { AppSKey } from './app-s-key.ts'
-import { ApplicationServerError, type ApplicationServerErrorCode } from './errors.ts'
+import { ApplicationServerError } from './errors.ts'
 import { Secret } from './secret.ts'
 
-const CODE_OF_ENVELOPE_ERROR = {
-  key_in_clear: 'key_in_clear',
-  wrong_size: 'envelope_size',
-  integrity_check_failed: 'key_wrap_integrity',
-} as const satisfies Record<KeyEnvelopeErrorCode, ApplicationServerErrorCode>
+/** 16 bytes of key, and 8 of integrity check (RFC 3394). */
+const WRAPPED_SIZE = 24
 
 /**
  * The KEKs that an owner shares with join servers, by their label on the wire. Each version of a KEK has a label of its
@@ -65,13 +58,13 @@ export class KekRing implements Disposable {
   }
 }
 
-function openEnvelope(envelope: KeyEnvelope, kek: Uint8Array): AppSKey {
-  let bytes: Uint8Array
-  try {
-    bytes = unwrapKeyEnvelope(envelope, kek)
-  } catch (cause) {
-    if (!(cause instanceof KeyEnvelopeError)) throw cause
-    throw new ApplicationServerError(CODE_OF_ENVELOPE_ERROR[cause.code], cause.message, { cause })
+function openEnvelope({ aesKey }: KeyEnvelope, kek: Uint8Array): AppSKey {
+  if (aesKey.length !== WRAPPED_SIZE) {
+    throw new ApplicationServerError('envelope_size', `A wrapped AppSKey has ${WRAPPED_SIZE} bytes.`)
+  }
+  const bytes = unwrapKey(kek, aesKey)
+  if (bytes === undefined) {
+    throw new ApplicationServerError('key_wrap_integrity', 'The envelope does not open under the KEK of its label.')
   }
   const appSKey = new AppSKey(bytes)
   bytes.fill(0)

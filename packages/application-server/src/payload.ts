@@ -1,5 +1,5 @@
+import { createBlockCipher } from '#aes'
 import { cryptFrmPayload, type DevAddr, type Direction, MAX_F_CNT, MAX_FRM_PAYLOAD_SIZE } from '@mortise/lorawan'
-import { createBlockCipher } from '@mortise/lorawan/node-aes'
 import type { AppSKey } from './app-s-key.ts'
 import { ApplicationServerError } from './errors.ts'
 

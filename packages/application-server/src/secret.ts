@@ -1,7 +1,9 @@
-import { inspect } from 'node:util'
 import { ApplicationServerError } from './errors.ts'
 
 const PLACEHOLDER = '[secret]'
+
+/** `inspect.custom` of node:util, by its public name: in a browser nobody asks for it. */
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 /**
  * Key bytes that refuse to print: text, JSON and inspection give a placeholder. The bytes are copied in, lent to `use`
@@ -31,7 +33,7 @@ export class Secret implements Disposable {
     return PLACEHOLDER
   }
 
-  [inspect.custom](): string {
+  [INSPECT](): string {
     return PLACEHOLDER
   }
 
