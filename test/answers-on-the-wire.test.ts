@@ -12,8 +12,6 @@ import {
   type FailureCode,
   resultCodeFor,
 } from '@mortise/backend-interfaces'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type MacVersion, parseDevAddr, parseDevEui, parseNetId, parseNsId } from '@mortise/lorawan'
 import type { Device } from '@mortise/simulator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -25,7 +23,7 @@ import {
 } from '../packages/backend-interfaces/test/peer-rules.ts'
 import { DeviceFile } from './support/device-file.ts'
 import { Installation, type ServerProcess } from './support/installation.ts'
-import { addPeer, AS_ID, JOIN_EUI, setKek } from './support/parties.ts'
+import { addPeer, AS_ID, JOIN_EUI, setKek, tlsOf } from './support/parties.ts'
 
 /**
  * What goes back over HTTP, for every success and every refusal that a peer can meet, held against what ChirpStack and
@@ -96,9 +94,7 @@ function versionOf(dialect: DialectName): '1.0' | '1.1' {
 }
 
 function connect(directory: string, dialect: DialectName): BackendInterfacesClient {
-  const read = (name: string) => readFileSync(join(directory, name))
-  const tls = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
-  return createClient({ url: server.biUrl, ...tls, timeoutMs: 10_000, style: dialectOf(dialect).asks })
+  return createClient({ url: server.biUrl, ...tlsOf(directory), timeoutMs: 10_000, style: dialectOf(dialect).asks })
 }
 
 /** The body of the answer, as it came. */

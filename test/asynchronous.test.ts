@@ -1,43 +1,32 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type AnswerInbox, createClient } from '@mortise/backend-interfaces'
 import { AnswerListener, NetworkServer } from '@mortise/simulator'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { issueServerCertificate } from '../packages/cli/src/certificates.ts'
 import { Installation, type ServerProcess } from './support/installation.ts'
-import { addPeer, enrolDevice, NET_ID, type TestDevice } from './support/parties.ts'
+import { issueListenerTls, type ListenerTls } from './support/listener-tls.ts'
+import { addPeer, enrolDevice, NET_ID, type TestDevice, tlsOf } from './support/parties.ts'
 
 /** A network server takes its answers at a URL of its own, and is away for a while, or Mortise is. */
 
 const TEST_TIMEOUT_MS = 120_000
 const EXCHANGE_TIMEOUT_MS = 30_000
 
-/** PEM: what a listener shows, and whom it trusts. */
-interface InboxTls {
-  readonly cert: string
-  readonly key: string
-  readonly ca: string
-}
-
 /** Where answers arrive, whichever listener takes them. */
 class Inbox implements AnswerInbox, AsyncDisposable {
   readonly #listening = Promise.withResolvers<AnswerListener>()
-  readonly #tls: InboxTls
+  readonly #tls: ListenerTls
   #listener: AnswerListener | undefined
   url = ''
 
-  private constructor(tls: InboxTls) {
+  private constructor(tls: ListenerTls) {
     this.#tls = tls
   }
 
   /** With a URL at which nobody listens yet. */
-  static async prepare({ data }: Installation): Promise<Inbox> {
-    const ca = readFileSync(join(data, 'ca.pem'), 'utf8')
-    const privateKey = readFileSync(join(data, 'operator', 'ca-key.pem'), 'utf8')
-    const issued = await issueServerCertificate({ certificate: ca, privateKey }, ['127.0.0.1'])
-    const inbox = new Inbox({ cert: issued.certificate, key: issued.privateKey, ca })
+  static async prepare(installation: Installation): Promise<Inbox> {
+    const inbox = new Inbox(await issueListenerTls(installation))
     await using listener = await AnswerListener.listen({ host: '127.0.0.1', port: 0, ...inbox.#tls })
     inbox.url = listener.url
     return inbox
@@ -106,13 +95,11 @@ describe('an answer that could not be posted', () => {
 
   /** The client's own URL is that of the first server: each has its own. */
   function connect(server: ServerProcess): NetworkServer {
-    const read = (name: string) => readFileSync(join(directory, name))
-    const tls = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
     return new NetworkServer({
       netId: NET_ID,
       protocolVersion: '1.0',
       connect: (onExchange) =>
-        createClient({ url: server.biUrl, ...tls, timeoutMs: EXCHANGE_TIMEOUT_MS, inbox, onExchange }),
+        createClient({ url: server.biUrl, ...tlsOf(directory), timeoutMs: EXCHANGE_TIMEOUT_MS, inbox, onExchange }),
     })
   }
 })

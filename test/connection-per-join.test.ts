@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { createClient, dialectOf } from '@mortise/backend-interfaces'
@@ -8,7 +8,7 @@ import { NetworkServer } from '@mortise/simulator'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { DeviceFile } from './support/device-file.ts'
 import { Installation, type ServerProcess } from './support/installation.ts'
-import { addPeer, AS_ID, joinDevice, NET_ID, setKek } from './support/parties.ts'
+import { addPeer, AS_ID, joinDevice, NET_ID, setKek, tlsOf } from './support/parties.ts'
 
 /** The Things Stack opens a connection for every request, with a full handshake, and leaves it open for 90 seconds. */
 
@@ -66,12 +66,11 @@ test(
 )
 
 function connect(): NetworkServer {
-  const read = (name: string) => readFileSync(join(directory, name))
-  const tls = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
   const style = dialectOf('the-things-stack').asks
   return new NetworkServer({
     ...({ netId: NET_ID, protocolVersion: '1.1', nsId: NS_ID } as const),
-    connect: (onExchange) => createClient({ url: server.biUrl, ...tls, timeoutMs: 10_000, style, onExchange }),
+    connect: (onExchange) =>
+      createClient({ url: server.biUrl, ...tlsOf(directory), timeoutMs: 10_000, style, onExchange }),
   })
 }
 

@@ -18,6 +18,7 @@ import {
   NET_ID,
   networkServer,
   type TestDevice,
+  tlsOf,
 } from './support/parties.ts'
 import { trustBoundaryOf } from './support/processes.ts'
 
@@ -243,9 +244,7 @@ async function whileNothingIsAnswered<Result>(server: ServerProcess, act: () => 
 
 /** Waits longer than a network server does: what is tested is the answer, and this machine may be busy with other tests. */
 function connectPatiently({ biUrl }: ServerProcess, directory: string): BackendInterfacesClient {
-  const read = (name: string) => readFileSync(joinPath(directory, name))
-  const files = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
-  return createClient({ url: biUrl, ...files, timeoutMs: 60_000 })
+  return createClient({ url: biUrl, ...tlsOf(directory), timeoutMs: 60_000 })
 }
 
 function disposable(server: ServerProcess): ServerProcess & AsyncDisposable {

@@ -1,15 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { createClient, type DialectName, dialectOf, unwrapKeyEnvelope } from '@mortise/backend-interfaces'
 import { cryptFrmPayload, decodeDataFrame, type MacVersion, parseDevEui, parseNetId, parseNsId } from '@mortise/lorawan'
 import { createBlockCipher } from '@mortise/lorawan/node-aes'
 import { AnswerListener, NetworkServer } from '@mortise/simulator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { issueServerCertificate } from '../packages/cli/src/certificates.ts'
 import { DeviceFile } from './support/device-file.ts'
 import { Installation, type ServerProcess } from './support/installation.ts'
-import { addPeer, AS_ID, joinDevice, setKek } from './support/parties.ts'
+import { issueListenerTls } from './support/listener-tls.ts'
+import { addPeer, AS_ID, joinDevice, setKek, tlsOf } from './support/parties.ts'
 
 interface TestNetwork {
   readonly dialect: DialectName
@@ -85,8 +83,7 @@ function speaks11(dialect: DialectName): boolean {
 describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek bytes', ({ dialect, netId }) => {
   function connect(): NetworkServer {
     const protocolVersion = speaks11(dialect) ? '1.1' : '1.0'
-    const read = (name: string) => readFileSync(join(directories.get(netId) ?? '', name))
-    const tls = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
+    const tls = tlsOf(directories.get(netId) ?? '')
     const nsKek = nsKeks.get(netId)
     return new NetworkServer({
       netId: parseNetId(netId),
@@ -185,15 +182,9 @@ describe.each(NETWORKS)('a network of $dialect, $netId, $answers, KEK of $kek by
   })
 })
 
-/** Where a network server takes its answers, with a certificate of the installation's CA. */
-async function listen({ data }: Installation): Promise<AnswerListener> {
-  const ca = readFileSync(join(data, 'ca.pem'), 'utf8')
-  const privateKey = readFileSync(join(data, 'operator', 'ca-key.pem'), 'utf8')
-  const issued = await issueServerCertificate({ certificate: ca, privateKey }, ['127.0.0.1'])
-  return await AnswerListener.listen({
-    ...{ host: '127.0.0.1', port: 0, ca },
-    ...{ cert: issued.certificate, key: issued.privateKey },
-  })
+/** Where a network server takes its answers. */
+async function listen(installation: Installation): Promise<AnswerListener> {
+  return await AnswerListener.listen({ host: '127.0.0.1', port: 0, ...(await issueListenerTls(installation)) })
 }
 
 function decrypt(uplink: Uint8Array, appSKey: Uint8Array): string {

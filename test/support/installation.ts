@@ -89,9 +89,14 @@ export class Installation implements AsyncDisposable {
 
   /** Runs a command, whatever comes of it. */
   try(...args: string[]): Promise<CommandResult> {
+    return this.tryBare(...args, '--data', this.data)
+  }
+
+  /** The same for a command that works on no installation. */
+  tryBare(...args: string[]): Promise<CommandResult> {
     return new Promise((resolve) => {
       const options = { cwd: this.root, env: this.environment, maxBuffer: 64 * 1024 * 1024 }
-      execFile(process.execPath, [MORTISE, ...args, '--data', this.data], options, (error, stdout, stderr) => {
+      execFile(process.execPath, [MORTISE, ...args], options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
         this.transcript += stdout + stderr
         resolve({ code, stdout, stderr })
@@ -121,7 +126,15 @@ export class Installation implements AsyncDisposable {
 
   /** The same under another program, which runs the rest of its command line. Both work in the installation's root. */
   startUnder(program: readonly string[], ...args: string[]): ServerProcess {
-    const [file, ...rest] = [...program, process.execPath, MORTISE, ...args, '--data', this.data]
+    return this.#spawn([...program, process.execPath, MORTISE, ...args, '--data', this.data])
+  }
+
+  /** Starts a command that works on no installation. */
+  startBare(...args: string[]): ServerProcess {
+    return this.#spawn([process.execPath, MORTISE, ...args])
+  }
+
+  #spawn([file = '', ...rest]: readonly string[]): ServerProcess {
     const child = spawn(file, rest, { cwd: this.root, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] })
     const server = new ServerProcess(child)
     this.#servers.push(server)

@@ -80,6 +80,12 @@ export async function setKek(
   return kek
 }
 
+/** What a client shows and trusts, from the directory that {@link addPeer} gave. */
+export function tlsOf(directory: string): Readonly<Record<'ca' | 'cert' | 'key', Buffer>> {
+  const read = (name: string) => readFileSync(join(directory, name))
+  return { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') }
+}
+
 /** A Backend Interfaces client with a peer's certificate. */
 export function connectPeer(
   server: ServerProcess,
@@ -87,11 +93,7 @@ export function connectPeer(
   onExchange?: (request: string, answer: string) => void,
 ): BackendInterfacesClient {
   return createClient({
-    url: server.biUrl,
-    ca: readFileSync(join(directory, 'ca.pem')),
-    cert: readFileSync(join(directory, 'cert.pem')),
-    key: readFileSync(join(directory, 'key.pem')),
-    timeoutMs: 10_000,
+    ...{ url: server.biUrl, ...tlsOf(directory), timeoutMs: 10_000 },
     ...(onExchange && { onExchange }),
   })
 }

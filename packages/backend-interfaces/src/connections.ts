@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls'
 import { Agent, type buildConnector, type Dispatcher } from 'undici'
 import { AnswerError } from './answer-error.ts'
 import { MAX_BODY_BYTES } from './json-object.ts'
@@ -11,6 +12,8 @@ export interface ConnectionOptions {
   readonly cert?: string | Buffer | undefined
   /** PEM of the client's private key. */
   readonly key?: string | Buffer | undefined
+  /** What {@link tlsContext} made of these, where many clients share it: one takes a megabyte and some milliseconds. */
+  readonly secureContext?: SecureContext | undefined
   /** For one whole exchange, connecting included. A join-accept must leave five seconds after the uplink. */
   readonly timeoutMs: number
 }

@@ -71,3 +71,4 @@ export {
 } from './resolve.ts'
 export { type FailureCode, parseResultCode, RESULT_CODES, type ResultCode, resultCodeFor } from './result-codes.ts'
 export { connectTls } from './tls-connection.ts'
+export { tlsContext } from './tls-connector.ts'

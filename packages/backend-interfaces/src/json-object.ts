@@ -51,7 +51,15 @@ export function hasLookAlikes(body: Uint8Array): boolean {
   const json = readJsonObject(body)
   if (json.kind !== 'object') return true
   const names = Object.keys(json.members)
-  return new Set(names.map((name) => name.toLowerCase())).size < names.length
+  return new Set(names.map(caseless)).size < names.length
+}
+
+/**
+ * The same text for names that such a program takes for one. To Go, whose cases are those of Unicode, the long s (U+017F) is
+ * an s, which lower case alone leaves as it is.
+ */
+export function caseless(name: string): string {
+  return name.toUpperCase().toLowerCase()
 }
 
 export function isJsonObject(value: unknown): value is Members {

@@ -2,7 +2,7 @@ import type { NsId } from '@mortise/lorawan'
 import { AnswerError } from './answer-error.ts'
 import { answerHeader } from './answers.ts'
 import type { Dialect } from './dialects.ts'
-import { isJsonObject, type Members, readJsonObject } from './json-object.ts'
+import { caseless, isJsonObject, type Members, readJsonObject } from './json-object.ts'
 import { WRAPPED_KEY_SIZE } from './key-envelope.ts'
 import { readAnswer, readResult } from './parse-answer.ts'
 import type { RequestHeader } from './parse-header.ts'
@@ -19,7 +19,7 @@ export interface RelayedAnswer {
   readonly hasClearNetworkKeys: boolean
 }
 
-/** In small letters: programs in Go, as network servers are, take a name in any. */
+/** Without case: programs in Go, as network servers are, take a name in any. */
 const NETWORK_KEYS: ReadonlySet<string> = new Set(['nwkskey', 'fnwksintkey', 'snwksintkey', 'nwksenckey'])
 
 /** Members of a header that are not the same in both versions; 1.0 has the first alone. */
@@ -61,7 +61,7 @@ export function relayAnswer(body: Uint8Array, header: RequestHeader, dialect: Di
   }
   const { resultCode } = readResult(members['Result'])
   const hasClearNetworkKeys = Object.entries(members).some(
-    ([name, value]) => NETWORK_KEYS.has(name.toLowerCase()) && !isAbsent(value) && !isWrappedKey(value),
+    ([name, value]) => NETWORK_KEYS.has(caseless(name)) && !isAbsent(value) && !isWrappedKey(value),
   )
   return { body: relayedBody(body, members, header, dialect, resultCode), resultCode, hasClearNetworkKeys }
 }

@@ -96,6 +96,7 @@ describe('an answer', () => {
     [false, 'an AppSKey alone in clear', { ...JOIN_ANS, AppSKey: { AESKey: '22'.repeat(16) } }],
     [true, 'a key without a label', { ...JOIN_ANS, NwkSKey: { AESKey: '11'.repeat(16) } }],
     [true, 'a label over a key that is not wrapped', { ...JOIN_ANS, NwkSKey: { KEKLabel: 'ns', AESKey: '11' } }],
+    [true, 'a key whose name only Go reads so', { ...JOIN_ANS, 'nw\u212a\u017fkey': { AESKey: '11'.repeat(16) } }],
     [true, 'one of three in clear', { ...JOIN_ANS, FNwkSIntKey: JOIN_ANS.NwkSKey, SNwkSIntKey: { AESKey: '11' } }],
   ])('says %s of network keys in clear: %s', (expected, _what, message) => {
     expect(relayAnswer(bytes(message), ASKED_1_0, STANDARD).hasClearNetworkKeys).toBe(expected)

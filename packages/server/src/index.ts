@@ -11,6 +11,7 @@ export { startServer } from './start-server.ts'
 export { openLocalAdministration } from './open-local-administration.ts'
 export { CertificateError, type CertificateErrorCode, readCertificateFile } from './http/certificates.ts'
 export { certificateNames } from './http/certificates-names.ts'
+export { subjectText } from './certificate-subject.ts'
 export { fitnessFor } from './key-usage.ts'
 /** For the benchmark, whose bare server is to have the same handshake. */
 export { TLS_OPTIONS } from './http/tls-options.ts'

@@ -4,14 +4,8 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { demand } from '../failure.ts'
 import type { HttpAnswer } from '../http/answer-parser.ts'
+import type { ListenerTls } from '../../support/listener-tls.ts'
 import type { ReadHeader } from './read-request.ts'
-
-/** PEM: a certificate and key of its own, and the authority of whoever may post. */
-export interface InboxTls {
-  readonly cert: string
-  readonly key: string
-  readonly ca: string
-}
 
 /** The URL of a network server that takes its answers in messages of their own, over mutual TLS. */
 export class Inbox implements AsyncDisposable {
@@ -29,7 +23,7 @@ export class Inbox implements AsyncDisposable {
     })
   }
 
-  static async listen(tls: InboxTls): Promise<Inbox> {
+  static async listen(tls: ListenerTls): Promise<Inbox> {
     const server = createServer({ ...tls, requestCert: true, rejectUnauthorized: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')

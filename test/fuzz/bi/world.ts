@@ -11,12 +11,12 @@ import {
   certificateFingerprint,
   createCa,
   issueClientCertificate,
-  issueServerCertificate,
 } from '../../../packages/cli/src/certificates.ts'
 import { MORTISE_BIN } from '../../../packages/cli/src/index.ts'
 import { openOperator } from '../../../packages/cli/src/operator.ts'
 import { OrderDesk } from '../../../packages/cli/src/orders.ts'
 import { Installation, ServerProcess } from '../../support/installation.ts'
+import { issueListenerTls } from '../../support/listener-tls.ts'
 import type { Secrets } from '../../support/memory.ts'
 import { Random } from '../random.ts'
 import { type EnrolledDevice, makeDevice } from './devices.ts'
@@ -59,7 +59,7 @@ export class BiWorld implements AsyncDisposable {
     const installation = cleanup.use(await Installation.create('soft'))
     const server = cleanup.adopt(serve(installation), (started) => started.kill())
     await server.ready(installation)
-    const inbox = cleanup.use(await openInbox(installation))
+    const inbox = cleanup.use(await Inbox.listen(await issueListenerTls(installation)))
     const world = new BiWorld(installation, server, await makeCertificates(), inbox)
     await using administration = await openAdministration({ data: installation.data })
     const desk = new OrderDesk(administration, openOperator({ data: installation.data }))
@@ -191,14 +191,6 @@ async function adopt(
 ): Promise<void> {
   const { state } = await desk.submit(changes, material)
   if (state !== 'adopted') throw new Error(`an order is ${state}`)
-}
-
-/** With a certificate of the installation's CA, which Mortise checks when it posts. */
-async function openInbox({ data }: Installation): Promise<Inbox> {
-  const ca = readFileSync(join(data, 'ca.pem'), 'utf8')
-  const authority = { certificate: ca, privateKey: readFileSync(join(data, 'operator', 'ca-key.pem'), 'utf8') }
-  const { certificate, privateKey } = await issueServerCertificate(authority, ['127.0.0.1'])
-  return await Inbox.listen({ cert: certificate, key: privateKey, ca })
 }
 
 function referenceTo(name: PeerName): { readonly peer: string; readonly kind: KekKind; readonly id: string } {

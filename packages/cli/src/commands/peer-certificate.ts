@@ -8,14 +8,12 @@ import { examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report } from '../output.ts'
 import { type CertificateOptions, certificateOf, describeFiles, withCertificate } from '../peers/credentials.ts'
-import { findPeer } from '../peers/find-peer.ts'
+import { findPeer, PEER_ARGUMENT } from '../peers/find-peer.ts'
 import { confirmDestruction } from '../terminal.ts'
 
 interface RemoveOptions extends ServerOptions {
   readonly yes?: boolean
 }
-
-const PEER_ARGUMENT = 'NetID, AS-ID or peer id; ns:ID or as:ID where both have it'
 
 export function registerPeerCertificate(peer: Command): void {
   const certificate = peer.command('certificate').description('several certificates of a peer, while it changes them')

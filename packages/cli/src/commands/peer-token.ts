@@ -7,7 +7,7 @@ import { openOperator } from '../operator.ts'
 import { examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report, table } from '../output.ts'
-import { findPeer } from '../peers/find-peer.ts'
+import { findPeer, PEER_ARGUMENT } from '../peers/find-peer.ts'
 import { describeTokenFile, shortToken, type TokenOptions, withToken, writeToken } from '../peers/tokens.ts'
 import { confirmDestruction } from '../terminal.ts'
 
@@ -18,8 +18,6 @@ interface AddOptions extends ServerOptions, TokenOptions {
 interface RemoveOptions extends ServerOptions {
   readonly yes?: boolean
 }
-
-const PEER_ARGUMENT = 'NetID, AS-ID or peer id; ns:ID or as:ID where both have it'
 
 export function registerPeerToken(peer: Command): void {
   const token = peer.command('token').description('tokens of a peer that can show no certificate')

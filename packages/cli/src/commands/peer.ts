@@ -5,7 +5,7 @@ import { examples, type ServerOptions, withServer } from '../options.ts'
 import { OrderDesk, outcome } from '../orders.ts'
 import { report } from '../output.ts'
 import { describePeer, describePeers } from '../peers/describe-peer.ts'
-import { findPeer } from '../peers/find-peer.ts'
+import { findPeer, PEER_ARGUMENT } from '../peers/find-peer.ts'
 import { confirmDestruction } from '../terminal.ts'
 import { registerAdd } from './peer-add.ts'
 import { registerAgreement } from './peer-agreement.ts'
@@ -45,7 +45,7 @@ function registerList(peer: Command): void {
 function registerShow(peer: Command): void {
   const command = withServer(peer.command('show'))
     .description('show a peer')
-    .argument('<peer>', 'NetID, AS-ID or peer id; ns:ID or as:ID where both have it')
+    .argument('<peer>', PEER_ARGUMENT)
     .action(async (name: string, options: ServerOptions) => {
       await using administration = await openAdministration(options)
       const found = findPeer(await administration.listPeers(), name)
@@ -58,7 +58,7 @@ function registerShow(peer: Command): void {
 function registerChange(peer: Command, word: 'disable' | 'remove', description: string): void {
   const command = withServer(peer.command(word))
     .description(description)
-    .argument('<peer>', 'NetID, AS-ID or peer id; ns:ID or as:ID where both have it')
+    .argument('<peer>', PEER_ARGUMENT)
     .option('--yes', 'do not ask')
     .action(async (name: string, options: PeerChangeOptions) => {
       const operator = openOperator(options)

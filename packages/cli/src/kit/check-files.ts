@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { fitnessFor } from '@mortise/server'
+import { fitnessFor, subjectText } from '@mortise/server'
 import { errorCode } from '../errors.ts'
 import { readSmallFile } from '../files.ts'
 import { type Check, type CheckName, ok, wrong } from './check.ts'
@@ -86,7 +86,7 @@ function checkAuthority(authority: X509Certificate, nowMs: number): Check {
   const end = authority.validToDate
   return end.getTime() < nowMs
     ? wrong('ca-file', `it expired on ${day(end)}.`, "ask the operator of the join server for today's ca.pem.")
-    : ok('ca-file', `${oneLine(authority.subject)}, valid until ${day(end)}`)
+    : ok('ca-file', `${subjectText(authority)}, valid until ${day(end)}`)
 }
 
 function checkCertificate(certificate: X509Certificate, nowMs: number): Check {
@@ -101,7 +101,7 @@ function checkCertificate(certificate: X509Certificate, nowMs: number): Check {
     )
   if (fitnessFor('client', certificate) === 'other')
     return wrong(name, 'it is not for TLS clients (extended key usage).', NEW_CERTIFICATE)
-  return ok(name, `${oneLine(certificate.subject)}, valid until ${day(end)}`)
+  return ok(name, `${subjectText(certificate)}, valid until ${day(end)}`)
 }
 
 function checkKey(key: KeyObject, certificate: X509Certificate | undefined): Check {
@@ -116,8 +116,4 @@ function checkKey(key: KeyObject, certificate: X509Certificate | undefined): Che
 
 function day(date: Date): string {
   return date.toISOString().slice(0, 10)
-}
-
-function oneLine(name: string): string {
-  return name.replaceAll('\n', ', ')
 }

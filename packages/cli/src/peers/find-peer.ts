@@ -1,7 +1,10 @@
 import type { PeerView } from '@mortise/server'
 import { CliError } from '../errors.ts'
 
-/** A peer as people name it: NetID, AS-ID or peer id, `ns:ID` or `as:ID`. @throws CliError peer_unknown, peer_ambiguous */
+/** How a peer is named in commands. */
+export const PEER_ARGUMENT = 'NetID, AS-ID or peer id; ns:ID or as:ID where both have it'
+
+/** A peer as people name it: see PEER_ARGUMENT. @throws CliError peer_unknown, peer_ambiguous */
 export function findPeer(peers: readonly PeerView[], name: string): PeerView {
   const wanted = name.toLowerCase()
   const found = peers.filter(

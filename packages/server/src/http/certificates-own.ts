@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import { subjectText } from '../certificate-subject.ts'
 import type { InstalledCertificate, OwnCertificates } from '../kms/index.ts'
 import { certificateNames } from './certificates-names.ts'
 import { CertificateError, readCertificateFile } from './certificates.ts'
@@ -42,7 +43,7 @@ function describe(kind: 'server' | 'ca', id: string, certificate: X509Certificat
   return {
     kind,
     id,
-    subject: certificate.subject.replaceAll('\n', ', '),
+    subject: subjectText(certificate),
     names: certificateNames(certificate),
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     notBefore: certificate.validFromDate.getTime(),

@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import { type BigIntStats, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { SecretFileError } from '@mortise/hsm'
+import { subjectText } from '../certificate-subject.ts'
 import type { TlsFiles } from '../config/index.ts'
 import { messageOf } from '../message-of.ts'
 import { isNamed } from './certificates-names.ts'
@@ -100,9 +101,9 @@ export class WatchedCertificate implements Disposable {
       this.#refuse(error)
       return
     }
-    const { subject, validToDate } = this.#pair.leaf
+    const { leaf } = this.#pair
     this.#options.log(
-      `${this.#files.certificate} is in use now: ${subject.replaceAll('\n', ', ')}, until ${validToDate.toISOString()}`,
+      `${this.#files.certificate} is in use now: ${subjectText(leaf)}, until ${leaf.validToDate.toISOString()}`,
     )
     this.#warn()
   }

@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import { subjectParts } from '../certificate-subject.ts'
 import { fitnessFor } from '../key-usage.ts'
 
 /** A certificate whose key the TLS handshake has proven. */
@@ -37,13 +38,12 @@ export function isInName(certificate: X509Certificate, name: string): boolean {
 }
 
 /**
- * The common names as OpenSSL writes them: one line for each part of the subject, with control characters and separators
- * escaped, so that what is in a value cannot look like another part. The object of Node that has them by name must not be
- * asked for: of a key on a curve without a NIST name it makes the process end with a segmentation fault (Node 24.21).
+ * What is in a value is escaped, and cannot look like another part. The object of Node that has the parts by name must not
+ * be asked for: of a key on a curve without a NIST name it makes the process end with a segmentation fault (Node 24.21).
  */
-function commonNamesOf({ subject }: X509Certificate): string[] {
-  const lines = subject.split('\n').filter((line) => line.startsWith(COMMON_NAME))
-  return lines.map((line) => line.slice(COMMON_NAME.length))
+function commonNamesOf(certificate: X509Certificate): string[] {
+  const named = subjectParts(certificate).filter((part) => part.startsWith(COMMON_NAME))
+  return named.map((part) => part.slice(COMMON_NAME.length))
 }
 
 function hasDnsName(certificate: X509Certificate, name: string): boolean {

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { subjectText } from '../certificate-subject.ts'
 import type { CertificateFacts } from '../storage/index.ts'
 import { AdministrationError } from './errors.ts'
 
@@ -23,8 +24,7 @@ export function readCertificate(pem: string): ReadCertificate {
     throw new AdministrationError('certificate_malformed', 'validity')
   return {
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
-    // One line: OpenSSL gives a line for each part of the name.
-    subject: certificate.subject.replaceAll('\n', ', '),
+    subject: subjectText(certificate),
     notBefore,
     notAfter,
     pem: certificate.toString(),

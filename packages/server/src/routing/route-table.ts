@@ -24,8 +24,12 @@ export class RouteTable implements AsyncDisposable {
     this.reload()
   }
 
-  /** What is under way on a route that was removed goes on; its private key is deleted. */
+  /**
+   * What is under way on a route that was removed goes on; its private key is deleted. What cannot be read leads nowhere:
+   * it may have been removed. @throws StorageError
+   */
   reload(): void {
+    this.#byPrefix = new JoinEuiIndex([])
     const before = this.#partners
     const routes = this.#options.storage.listRoutes()
     this.#partners = new Map(routes.map((route) => [idOf(route), before.get(idOf(route)) ?? this.#connect(route)]))

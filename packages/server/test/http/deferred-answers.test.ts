@@ -21,12 +21,6 @@ function networkServer(id: string): NetworkServer {
   return found
 }
 
-/** An answer that arrives when it is told to. */
-function withResolvers() {
-  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- what `post` promises
-  return Promise.withResolvers<void>()
-}
-
 /** What one process posts, and what it says of it. */
 interface Process {
   readonly deferred: DeferredAnswers
@@ -73,12 +67,12 @@ describe('requests that are answered by messages of their own', () => {
   const away = () => Promise.reject(new Error('connection refused'))
 
   test('are kept until their answer is posted, and no longer', async () => {
-    const { promise: arrived, resolve: arrive } = withResolvers()
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<undefined>()
     const { deferred, settled } = begin({ post: () => arrived })
     expect(await deferred.take(peer, Buffer.from('one'))).toBe(true)
     expect(storage.deferred.list().map(({ body }) => body.toString())).toEqual(['one'])
     expect([deferred.pending, settled]).toEqual([1, []])
-    arrive()
+    arrive(undefined)
     await until(() => deferred.pending === 0)
     expect([storage.deferred.list(), settled]).toEqual([[], ['posted']])
   })
@@ -170,13 +164,13 @@ describe('requests that are answered by messages of their own', () => {
   })
 
   test('are refused when there are too many, and taken again when there are fewer', async () => {
-    const { promise: arrived, resolve: arrive } = withResolvers()
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<undefined>()
     const { deferred } = begin({ post: () => arrived })
     const taking = Array.from({ length: MAX_PENDING + 3 }, (_, index) => deferred.take(peer, Buffer.from(`${index}`)))
     const taken = await Promise.all(taking)
     expect([taken.filter(Boolean).length, taken.slice(MAX_PENDING)]).toEqual([MAX_PENDING, [false, false, false]])
     expect(deferred.pending).toBe(MAX_PENDING)
-    arrive()
+    arrive(undefined)
     await until(() => deferred.pending === 0)
     expect(await deferred.take(peer, Buffer.from('again'))).toBe(true)
     await deferred[Symbol.asyncDispose]()

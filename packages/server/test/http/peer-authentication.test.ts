@@ -2,7 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { PeerDirectory } from '../../src/identity/index.ts'
 import type { Peer, PeerCertificate } from '../../src/storage/index.ts'
 import { newPeer } from '../storage/fixtures.ts'
-import { makeAuthority, makeCertificate, type TestCertificate, VALIDITY } from '../support/certificates.ts'
+import {
+  makeAuthority,
+  makeCertificate,
+  makeNamelessCertificate,
+  type TestCertificate,
+  VALIDITY,
+} from '../support/certificates.ts'
 import { startListener, type TestListener } from '../support/listener.ts'
 
 const authority = makeAuthority('CA of the operator')
@@ -69,7 +75,8 @@ describe('a peer by its CA and its name, over TLS', () => {
     ['the name as common name beside an address', 'unknown', named('ns.example', 'IP:127.0.0.1')],
     ['a common name in other letters', 'unknown', named('NS.example', null)],
     ['two common names', 'unknown', named('ns.example/CN=ns.example', null)],
-    ['no name', 'unknown', named('peer', null)],
+    ['another name', 'unknown', named('peer', null)],
+    ['no name at all', 'unknown', makeNamelessCertificate()],
     ['the name from another CA of the same name', 'unknown', others.issue()],
     ['the name from itself', 'unknown', makeCertificate('ns.example')],
     ['the name from another CA and a key on a curve without a NIST name', 'unknown', brainpool(others)],

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PostAnswers } from '../../src/http/backend-interfaces/index.ts'
@@ -118,6 +119,22 @@ describe('answers that are posted', () => {
     utimesSync(caFile, Date.now() / 1000, Date.now() / 1000 + 5)
     await poster.post(peerAt(after.url), 'two')
     expect([before.received.length, after.received.length]).toEqual([1, 1])
+  })
+
+  test('wait while the CA cannot be read, and go on when it can be again', async () => {
+    await using inbox = await Inbox.open()
+    await poster.post(peerAt(inbox.url), 'one')
+    rmSync(caFile)
+    mkdirSync(caFile)
+    // More than one attempt: what it was posted with before must not be closed twice.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(poster.post(peerAt(inbox.url), 'two')).rejects.toThrow('EISDIR')
+      await delay(20)
+    }
+    rmSync(caFile, { recursive: true })
+    writeFileSync(caFile, authority.cert)
+    await poster.post(peerAt(inbox.url), 'two')
+    expect(inbox.received.map(({ body }) => body)).toEqual(['one', 'two'])
   })
 
   test('survive a listener whose key is on a curve without a NIST name', async () => {

@@ -454,6 +454,24 @@ test('connections that cannot be closed are told of', async () => {
     .toEqual([expect.stringContaining(`connections to ${partner.url}, whose route was removed, could not be closed`)])
 })
 
+test('routes that cannot be read lead nowhere, and where they did once they can be', async () => {
+  addRoute()
+  let fails = false
+  const listRoutes = (): Route[] => {
+    if (fails) throw new Error('disk I/O error')
+    return routes
+  }
+  await using failing = new RouteTable({ storage: { listRoutes }, keyFile, limits: LIMITS, log: () => undefined })
+  const before = failing.find(JOIN_EUI)
+  expect(before).toBeDefined()
+  fails = true
+  expect(() => failing.reload()).toThrow('disk I/O error')
+  expect(failing.find(JOIN_EUI)).toBeUndefined()
+  fails = false
+  failing.reload()
+  expect(failing.find(JOIN_EUI)).toBe(before)
+})
+
 test('the longest prefix counts', () => {
   const prefixes = ['0000000000000000/0', '70b3d50000000000/24', '70b3d57ed0000000/40', '70b3d57ed0001234/64'] as const
   for (const prefix of [prefixes[1], prefixes[3], prefixes[0], prefixes[2]]) {

@@ -55,12 +55,17 @@ const bytesOf = (MessageType: MessageType) => Buffer.from(JSON.stringify({ ...ME
 const types = Object.keys(MESSAGES) as MessageType[]
 
 describe('what is asked of another join server', () => {
-  test.each(types)('is no %s in which a member could be taken for another', async (messageType) => {
+  // To Go the long s is an s.
+  const lookAlikes = types.flatMap((messageType) => [
+    [messageType, 'senderid'] as const,
+    [messageType, '\u017fenderID'] as const,
+  ])
+  test.each(lookAlikes)('is no %s in which a member could be taken for another: %s', async (messageType, name) => {
     const { handle, forwarded } = refusing('device_unknown')
-    const body = JSON.stringify({ ...MESSAGES[messageType], MessageType: messageType, senderid: '000099' })
+    const body = JSON.stringify({ ...MESSAGES[messageType], MessageType: messageType, [name]: '000099' })
     const { body: answer } = await handle(peerOf(messageType), Buffer.from(body))
     expect([forwarded, answer]).toEqual([[], expect.stringContaining('UnknownDevEUI')])
-    await handle(peerOf(messageType), Buffer.from(body.replace('senderid', 'vendor')))
+    await handle(peerOf(messageType), Buffer.from(body.replace(name, 'vendor')))
     expect(forwarded).toHaveLength(1)
   })
 

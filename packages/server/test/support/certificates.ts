@@ -13,11 +13,24 @@ export interface TestCertificate {
 
 /** A self-signed certificate for localhost, made by the openssl command. */
 export function makeCertificate(name: string): TestCertificate {
+  return selfSign(['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'])
+}
+
+/** Self-signed for localhost, with an empty subject: as some public authorities issue them. */
+export function makeCertificateWithoutSubject(): TestCertificate {
+  return selfSign(['-subj', '/', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'])
+}
+
+/** Self-signed, and in nobody's name: it has neither a subject nor alternative names. */
+export function makeNamelessCertificate(): TestCertificate {
+  return selfSign(['-subj', '/'])
+}
+
+function selfSign(names: readonly string[]): TestCertificate {
   const directory = mkdtempSync(join(tmpdir(), 'mortise-certificate-'))
   try {
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem']
-    const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-    run(directory, ['req', '-x509', ...key, '-out', 'cert.pem', '-days', '2', ...subject])
+    run(directory, ['req', '-x509', ...key, '-out', 'cert.pem', '-days', '2', ...names])
     return readCertificate(directory)
   } finally {
     rmSync(directory, { recursive: true, force: true })

@@ -5,7 +5,7 @@ import type { DeferredRequest, DeferredRequests } from '../../storage/index.ts'
 import { FairShare } from '../../fair-share.ts'
 import type { HttpAnswer, MessageHandler } from './handle-message.ts'
 import { FIRST_HAND } from './message-context.ts'
-import { PeerLines } from './peer-lines.ts'
+import { Lines } from './lines.ts'
 
 /** How long after its request an answer is of use: the second receive window of a join opens after six seconds. */
 const ANSWER_WITHIN_MS = 10_000
@@ -16,11 +16,19 @@ const RETRY_MS = [250, 500, 1000, 2000] as const
 /** Requests that are taken and not answered yet, shared out among the peers. */
 const MAX_PENDING = 4096
 
+/** Answers of one peer that are computed or posted at once; the others wait in its line. */
+const AT_ONCE_OF_PEER = 16
+
+/** Answers of all peers that are computed at once: those who wait for theirs in the response need the HSM process too. */
+const COMPUTED_AT_ONCE = 64
+const EVERYBODY = 'everybody'
+
 /** The largest message of a known network server is under 1 KiB. */
 const MAX_DEFERRED_BYTES = 4096
 
-/** How long it is not told again that answers cannot be delivered: every device of a peer comes again. */
+/** How long the same is not told again: every device of a peer comes again. */
 const SILENCE_MS = 60_000
+const MAX_TOLD = 1000
 
 export interface DeferredAnswersPort {
   readonly requests: DeferredRequests
@@ -52,12 +60,14 @@ interface Deferral {
 export class DeferredAnswers implements AsyncDisposable {
   readonly #port: DeferredAnswersPort
   readonly #shares = new FairShare(MAX_PENDING, 2 * MAX_PENDING)
-  readonly #lines = new PeerLines()
+  readonly #lines = new Lines(AT_ONCE_OF_PEER)
+  readonly #computing = new Lines(COMPUTED_AT_ONCE)
   readonly #running = new Set<Promise<void>>()
   readonly #ending = new AbortController()
   /** What an earlier process had taken. */
   #left: readonly DeferredRequest[]
-  #toldAt = -Infinity
+  /** When something was last told, by what it is about. */
+  readonly #toldAt = new Map<string, number>()
 
   constructor(port: DeferredAnswersPort) {
     this.#port = port
@@ -104,7 +114,7 @@ export class DeferredAnswers implements AsyncDisposable {
   #begin(request: DeferredRequest, ended: () => void): void {
     const running = this.#answer({ request, isForwarded: false, answer: undefined })
       .catch((error: unknown) => {
-        this.#tell(`a request could not be answered: ${messageOf(error)}`)
+        this.#tell('requests', `a request could not be answered: ${messageOf(error)}`)
       })
       .finally(() => {
         this.#running.delete(running)
@@ -116,10 +126,11 @@ export class DeferredAnswers implements AsyncDisposable {
   async #answer(deferral: Deferral): Promise<void> {
     const { receivedAt, peerId } = deferral.request
     // By a clock that nobody sets: it neither ends the attempts nor prolongs them.
+    const line = peerId.toString('hex')
     const end = performance.now() + ANSWER_WITHIN_MS - Math.max(0, Date.now() - receivedAt)
     const isOfUse = (): boolean => performance.now() < end && !this.#ending.signal.aborted
     for (let attempt = 0; isOfUse(); attempt++) {
-      const isPosted = await this.#lines.run(peerId, async () => isOfUse() && (await this.#attempt(deferral)))
+      const isPosted = await this.#lines.run(line, async () => isOfUse() && (await this.#attempt(deferral)))
       if (isPosted) return this.#settle(deferral, 'posted')
       await this.#pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0)
     }
@@ -134,25 +145,32 @@ export class DeferredAnswers implements AsyncDisposable {
       await this.#port.post(peer, answer.body)
       return true
     } catch (error) {
-      this.#tell(`the answer for ${peer.id} could not be posted to ${peer.asyncUrl}: ${messageOf(error)}`)
+      this.#tell(
+        peer.asyncUrl,
+        `the answer for ${peer.id} could not be posted to ${peer.asyncUrl}: ${messageOf(error)}`,
+      )
       return false
     }
   }
 
   async #compute(peer: NetworkServer, deferral: Deferral): Promise<HttpAnswer> {
-    const handedOver = (): void => {
-      deferral.isForwarded = true
-    }
-    const answer = await this.#port.handle(peer, deferral.request.body, { ...FIRST_HAND, handedOver })
+    const answer = await this.#computing.run(EVERYBODY, (leave) => {
+      const handedOver = (): void => {
+        deferral.isForwarded = true
+        leave()
+      }
+      return this.#port.handle(peer, deferral.request.body, { ...FIRST_HAND, handedOver })
+    })
     if (deferral.isForwarded) deferral.answer = answer
     return answer
   }
 
   /** Seldom: the metrics count, and a peer that is away must not fill the disk. */
-  #tell(line: string): void {
+  #tell(about: string, line: string): void {
     const now = performance.now()
-    if (now - this.#toldAt < SILENCE_MS) return
-    this.#toldAt = now
+    if (now - (this.#toldAt.get(about) ?? -Infinity) < SILENCE_MS) return
+    if (this.#toldAt.size >= MAX_TOLD) this.#toldAt.clear()
+    this.#toldAt.set(about, now)
     this.#port.log(`${line}; mortise_asynchronous_answers_total in /metrics says how often answers are dropped`)
   }
 

@@ -57,7 +57,7 @@ export function createListener(options: ListenerOptions): Listener {
     refused: options.refused ?? (() => undefined),
     strangers: {
       limit: limits.strangers,
-      include: (socket) => typeof peers.authenticate(certificateOf(socket), Date.now()) === 'string',
+      include: (socket) => isStranger(options, socket),
     },
   })
   const serving: Serving = {
@@ -77,6 +77,16 @@ export function createListener(options: ListenerOptions): Listener {
     listen: (host, port) => listen(server, host, port, options.failed),
     exchangeCertificate: (tls) => server.setSecureContext({ ...TLS_OPTIONS, ...tls }),
     close: () => drain(connections, limits.drainTimeoutMs, () => close(server)),
+  }
+}
+
+/** Who cannot be judged is a stranger: what is thrown in the event of a connection would end the whole process. */
+function isStranger({ peers, failed }: ListenerOptions, socket: TLSSocket): boolean {
+  try {
+    return typeof peers.authenticate(certificateOf(socket), Date.now()) === 'string'
+  } catch (error) {
+    failed(error)
+    return true
   }
 }
 

@@ -1,6 +1,6 @@
 import { statSync, readFileSync } from 'node:fs'
-import { rootCertificates } from 'node:tls'
-import { type BackendInterfacesClient, createClient } from '@mortise/backend-interfaces'
+import { rootCertificates, type SecureContext } from 'node:tls'
+import { type BackendInterfacesClient, createClient, tlsContext } from '@mortise/backend-interfaces'
 import type { NetworkServer } from '../../identity/index.ts'
 
 /** An answer that takes longer to deliver comes too late for the device. */
@@ -13,9 +13,18 @@ export interface PostAnswersOptions {
   readonly caFile: string
 }
 
+/** Whom we trust and what we show, the same towards every peer. */
+interface Trust {
+  readonly cert: string
+  readonly caChangedAt: number
+  readonly ca: string
+  readonly secureContext: SecureContext
+}
+
 /** A way to one peer, and what it was made of. */
 interface Way {
-  readonly madeOf: readonly [url: string, cert: string, caChangedAt: number]
+  readonly url: string
+  readonly trust: Trust
   readonly client: BackendInterfacesClient
 }
 
@@ -24,6 +33,7 @@ export class PostAnswers implements AsyncDisposable {
   readonly #options: PostAnswersOptions
   /** By peer, of those that take their answers so. */
   readonly #ways = new Map<string, Way>()
+  #trust: Trust | undefined
 
   constructor(options: PostAnswersOptions) {
     this.#options = options
@@ -41,16 +51,25 @@ export class PostAnswers implements AsyncDisposable {
   }
 
   #client(peer: string, url: string): BackendInterfacesClient {
+    const trust = this.#trustNow()
+    const known = this.#ways.get(peer)
+    if (known?.url === url && known.trust === trust) return known.client
+    const { ca, secureContext } = trust
+    const client = createClient({ url, ca, secureContext, timeoutMs: TIMEOUT_MS })
+    this.#ways.set(peer, { url, trust, client })
+    // Its URL, our certificate or the CA has changed: what is under way goes on with the old one. Closed only now, because
+    // one that stayed on record would be closed again at the next attempt, which is an error.
+    void known?.client.close()
+    return client
+  }
+
+  #trustNow(): Trust {
     const { tls, caFile } = this.#options
     const { cert, key } = tls()
-    const madeOf = [url, cert, statSync(caFile).mtimeMs] as const
-    const known = this.#ways.get(peer)
-    if (known?.madeOf.every((part, index) => part === madeOf[index]) === true) return known.client
-    // Its URL, our certificate or the CA has changed: what is under way goes on with the old one.
-    void known?.client.close()
+    const caChangedAt = statSync(caFile).mtimeMs
+    if (this.#trust?.cert === cert && this.#trust.caChangedAt === caChangedAt) return this.#trust
     const ca = [readFileSync(caFile, 'utf8'), ...rootCertificates].join('\n')
-    const client = createClient({ url, ca, cert, key, timeoutMs: TIMEOUT_MS })
-    this.#ways.set(peer, { madeOf, client })
-    return client
+    this.#trust = { cert, caChangedAt, ca, secureContext: tlsContext({ ca, cert, key }) }
+    return this.#trust
   }
 }
