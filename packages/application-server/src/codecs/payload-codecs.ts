@@ -1,7 +1,7 @@
-import { CodecError, type CodecErrorCode } from './codec-error.ts'
+import { CodecError } from './codec-error.ts'
 import { type DecodedPayload, type EncodedPayload, type JsonObject, readDecoded, readEncoded } from './codec-result.ts'
 import { Sandbox } from './sandbox.ts'
-import type { CodecFunction, CodecLimits, SandboxAnswer, SandboxCall } from './sandbox-messages.ts'
+import type { CodecFunction, CodecLimits, SandboxAnswer, SandboxCall, SandboxFailure } from './sandbox-messages.ts'
 
 /** A payload codec as LoRa Alliance TS013 describes it. */
 export interface Codec {
@@ -40,7 +40,7 @@ const MESSAGES = {
   codec_result_invalid: 'returned no object.',
   codec_result_too_large: 'returned more than it may.',
   codec_sandbox_failed: 'had no sandbox, or ended it.',
-} as const satisfies Partial<Record<CodecErrorCode, string>>
+} as const satisfies Record<SandboxFailure, string>
 
 /**
  * Runs payload codecs of others, unchanged, where they can do no harm: one after the other on a thread of its own, in a

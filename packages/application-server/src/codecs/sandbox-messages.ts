@@ -1,3 +1,5 @@
+import type { CodecErrorCode } from './codec-error.ts'
+
 /** What one call of a codec may take. */
 export interface CodecLimits {
   readonly timeMs: number
@@ -19,16 +21,8 @@ export interface SandboxCall {
   readonly limits: CodecLimits
 }
 
-export type SandboxFailure =
-  | 'codec_syntax'
-  | 'codec_function_missing'
-  | 'codec_threw'
-  | 'codec_timeout'
-  | 'codec_memory'
-  | 'codec_recursion'
-  | 'codec_result_invalid'
-  | 'codec_result_too_large'
-  | 'codec_sandbox_failed'
+/** What only the sandbox finds out. */
+export type SandboxFailure = Exclude<CodecErrorCode, 'codec_too_large' | 'codec_input_invalid' | 'codec_busy'>
 
 export type SandboxAnswer =
   | { readonly result: string }
