@@ -73,6 +73,12 @@ const PACKAGES: readonly SystemPackage[] = [
     why: 'named-checkzone reads the zone records that Mortise writes',
     present: () => onPath('named-checkzone'),
   },
+  {
+    debian: 'mosquitto',
+    why: 'the bridge stands between real MQTT brokers, which are killed and started again',
+    // Debian puts it where the PATH of a user does not look.
+    present: () => onPath('mosquitto') || existsSync('/usr/sbin/mosquitto'),
+  },
 ]
 
 function onPath(command: string): boolean {

@@ -1,4 +1,5 @@
 import type { Codec, KekRing } from '@mortise/application-server'
+import type { JoinEui } from '@mortise/lorawan'
 
 /** How to reach an MQTT broker. Files are read when the configuration is. */
 export interface MqttAddress {
@@ -40,6 +41,8 @@ export interface SourceConfig {
   readonly mqtt?: (MqttAddress & { readonly topic: string }) | undefined
   /** ChirpStack only. */
   readonly encoding: 'json' | 'protobuf'
+  /** ChirpStack only, which tells none: the one to ask the join server for, where it names a session alone. */
+  readonly joinEui?: JoinEui | undefined
   readonly webhook?: WebhookListener | undefined
   /** For downlinks: ChirpStack's gRPC API; The Things Stack's HTTP API where it is not reached by MQTT. */
   readonly api?: ServiceAddress | undefined

@@ -2,6 +2,8 @@
  * - `event_malformed`: what a network sent is not an event of its kind.
  * - `queue_full`: as many events wait as may.
  * - `queue_failed`: the disk does not take an event; see `cause`.
+ * - `queue_unusable`: the data directory cannot be used: another bridge has it, or a file in it is damaged, none of ours
+ *   or of a later release.
  * - `sink_failed`: a receiver did not take a message, and may later.
  * - `sink_refused`: a receiver will never take this message.
  * - `downlink_refused`: the network did not queue a downlink.
@@ -13,6 +15,7 @@ export type BridgeErrorCode =
   | 'event_malformed'
   | 'queue_full'
   | 'queue_failed'
+  | 'queue_unusable'
   | 'sink_failed'
   | 'sink_refused'
   | 'downlink_refused'

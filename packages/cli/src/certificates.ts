@@ -112,6 +112,15 @@ export async function certifyRequest(ca: CertificateAndKey, requestPem: string, 
   return await certify(ca, name, request.publicKey, [CLIENT_USAGE])
 }
 
+/** Makes a private key and the certificate request (PKCS #10) with which its holder shows that it is theirs. */
+export async function createRequest(name: string): Promise<{ request: string; privateKey: string }> {
+  const keys = await generateKeys()
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    ...{ name: commonName(name), keys, signingAlgorithm: KEY_ALGORITHM },
+  })
+  return { request: `${request.toString('pem')}\n`, privateKey: await exportKey(keys.privateKey) }
+}
+
 /** SHA-256 of a certificate's DER, 64 lower-case hex digits. @throws Error when the PEM is no certificate */
 export function certificateFingerprint(certificatePem: string): string {
   return createHash('sha256').update(new X509Certificate(certificatePem).raw).digest('hex')

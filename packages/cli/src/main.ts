@@ -10,6 +10,8 @@ async function createProgram(words: readonly string[]): Promise<Command> {
     .description('Mortise: a LoRaWAN Join Server whose root keys live in an HSM')
     .version(versionOf(new URL('../package.json', import.meta.url)), '--version')
     .exitOverride()
+    // `mortise demo --devices 6` and `mortise demo doors --devices 1000` each have their own.
+    .enablePositionalOptions()
     .configureOutput({ outputError: () => undefined })
     .hook('preAction', (_program, command) => {
       nameProcess(command)

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { registerAcceptRollback } from './commands/accept-rollback.ts'
 import { registerApiKey } from './commands/api-key.ts'
 import { registerBench } from './commands/bench.ts'
+import { registerBridge } from './commands/bridge.ts'
 import { registerCertificate } from './commands/certificate.ts'
 import { registerDemo } from './commands/demo.ts'
 import { registerDevice } from './commands/device.ts'
@@ -30,6 +31,7 @@ export function registerCommands(program: Command): void {
   registerRoute(program)
   registerKit(program)
   registerDns(program)
+  registerBridge(program)
   registerApiKey(program)
   registerAcceptRollback(program)
   registerDemo(program)

@@ -16,6 +16,22 @@ export async function confirm(question: string): Promise<boolean> {
   }
 }
 
+/** Asks for one line on the terminal, without spaces around it. Call only when {@link isInteractive}. @throws CliError interrupted */
+export async function ask(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const ended = new AbortController()
+  terminal.once('close', () => {
+    ended.abort()
+  })
+  try {
+    return (await terminal.question(question, { signal: ended.signal })).trim()
+  } catch (error) {
+    throw new CliError('interrupted', 'interrupted; nothing was made', { cause: error })
+  } finally {
+    terminal.close()
+  }
+}
+
 /** Asks before something is made; without a terminal, or with `--yes`, the command itself is the word. */
 export async function confirmUnless(yes: boolean | undefined, question: string): Promise<void> {
   if (yes === true || !isInteractive()) return

@@ -53,6 +53,10 @@ const CONTRACT = [
   'kit the-things-stack',
   'kit test',
   'dns zone',
+  'bridge init',
+  'bridge check',
+  'bridge run',
+  'bridge downlink',
   'accept-rollback',
   'api-key create',
   'api-key list',
@@ -71,8 +75,9 @@ describe('commands', () => {
     const help = helpOf(command)
     expect(help).toMatch(/\nExamples?:\n {2}\S/)
     expect(help).toContain(`mortise ${words}`)
-    // The demo and the benchmarks make throw-away directories of their own; who tests a kit has no installation.
-    if (words !== 'demo' && words !== 'kit test' && !words.startsWith('bench ')) expect(help).toContain('--data <dir>')
+    // The demos and the benchmarks make throw-away directories of their own; who tests a kit, or runs a bridge, has no
+    // installation.
+    if (!/^(?:demo|kit test$|bench |bridge )/.test(words)) expect(help).toContain('--data <dir>')
   })
 
   test('have a version', async () => {

@@ -2,24 +2,64 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { Narrator } from '../demo/narrator.ts'
 import { Stage } from '../demo/stage.ts'
 import { tellStory } from '../demo/story.ts'
+import { asPath, examples } from '../options.ts'
 
 const MAX_DEVICES = 1000
+const DEVICES = 6
+const DOORS = 1000
+
+interface DoorsOptions {
+  readonly devices: number
+  readonly out?: string
+}
 
 /** `mortise demo`: the whole story on this machine, in a throw-away directory. */
 export function registerDemo(program: Command): void {
-  program
+  const demo = program
     .command('demo')
     .description('walk devices of every LoRaWAN version from key to reading, with everybody as a process of its own')
-    .option('--devices <n>', 'how many sensors', parseCount, 6)
-    .addHelpText('after', '\nExamples:\n  $ mortise demo\n  $ mortise demo --devices 60')
+    .option('--devices <n>', 'how many sensors', parseCount, DEVICES)
     .action(async ({ devices }: { devices: number }) => {
-      const started = performance.now()
-      const narrator = new Narrator((text) => process.stdout.write(text))
-      await using stage = new Stage(narrator)
-      await tellStory(stage, narrator, devices)
-      const seconds = ((performance.now() - started) / 1000).toFixed(1)
-      process.stdout.write(`\nDone: ${narrator.shown} claims shown in ${seconds} s. Everything was deleted again.\n`)
+      await play((stage, narrator) => tellStory(stage, narrator, devices), 'Everything was deleted again.')
     })
+    // Otherwise it would take the options of what is below it.
+    .enablePositionalOptions()
+  examples(demo, 'mortise demo', 'mortise demo --devices 60', 'mortise demo doors')
+  registerDoors(demo)
+}
+
+function registerDoors(demo: Command): void {
+  const command = demo
+    .command('doors')
+    .description('a thousand doors behind a ChirpStack network, the bridge on the owner side; needs Mosquitto')
+    .option('--devices <n>', 'how many doors, from 2', parseDoors, DOORS)
+    .option('--out <file>', 'all that the network operator has seen (default: ./network-view-TIME.jsonl)', asPath)
+    .action(async ({ devices, out }: DoorsOptions) => {
+      const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, '')
+      const view = out ?? asPath(`network-view-${time}.jsonl`)
+      const { tellDoors } = await import('../demo/doors/story.ts')
+      await play(
+        (stage, narrator) => tellDoors(stage, narrator, { devices, out: view }),
+        'All but the view was deleted.',
+      )
+    })
+  examples(command, 'mortise demo doors', 'mortise demo doors --devices 50 --out ./network-view.jsonl')
+}
+
+async function play(tell: (stage: Stage, narrator: Narrator) => Promise<void>, lastWords: string): Promise<void> {
+  const started = performance.now()
+  const narrator = new Narrator((text) => process.stdout.write(text))
+  await using stage = new Stage(narrator)
+  await tell(stage, narrator)
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  process.stdout.write(`\nDone: ${narrator.shown} claims shown in ${seconds} s. ${lastWords}\n`)
+}
+
+function parseDoors(text: string): number {
+  const count = parseCount(text)
+  // What is said of the ciphertexts of two doors needs two.
+  if (count < 2) throw new InvalidArgumentError(`a number from 2 to ${MAX_DEVICES} expected.`)
+  return count
 }
 
 function parseCount(text: string): number {

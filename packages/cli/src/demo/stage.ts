@@ -38,9 +38,18 @@ export class Stage implements AsyncDisposable {
   /** A command, told and run. @throws DemoError when it fails */
   async mortise(...words: string[]): Promise<string> {
     this.#narrator.command(words)
-    return await new Promise((resolve, reject) => {
-      const data = ['--data', this.directory.root]
-      execFile(process.execPath, [MORTISE, ...words, ...data], (error, stdout, stderr) => {
+    return await this.#run(words, ['--data', this.directory.root])
+  }
+
+  /** The same for a command that works on no installation. */
+  async elsewhere(...words: string[]): Promise<string> {
+    this.#narrator.command(words)
+    return await this.#run(words, [])
+  }
+
+  #run(words: readonly string[], more: readonly string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      execFile(process.execPath, [MORTISE, ...words, ...more], (error, stdout, stderr) => {
         if (error === null) resolve(stdout)
         else reject(new DemoError(`mortise ${words.join(' ')} failed: ${stderr}`))
       })
@@ -49,9 +58,10 @@ export class Stage implements AsyncDisposable {
 
   /** The trust boundary and the server, as two processes. */
   async startServers(passphraseFile: string): Promise<void> {
-    this.#start('hsm', 'serve', '--passphrase-file', passphraseFile)
+    const data = ['--data', this.directory.root]
+    this.start('hsm', 'serve', '--passphrase-file', passphraseFile, ...data)
     const ports = ['--bi-listen', '127.0.0.1:0', '--api-listen', '127.0.0.1:0']
-    const server = this.#start('serve', '--hsm-socket', this.directory.serverSocket, ...ports)
+    const server = this.start('serve', '--hsm-socket', this.directory.serverSocket, ...ports, ...data)
     const deadline = Date.now() + START_TIMEOUT_MS
     while (!this.#isReady(await this.#status())) {
       if (Date.now() > deadline || server.exitCode !== null) throw new DemoError('the server did not become ready')
@@ -59,6 +69,11 @@ export class Stage implements AsyncDisposable {
     }
     const { bi } = JSON.parse(readFileSync(this.directory.serverFile, 'utf8')) as { bi: string }
     this.#biUrl = `https://${bi}/`
+  }
+
+  /** Where the Backend Interfaces are served. */
+  get biUrl(): string {
+    return this.#biUrl
   }
 
   /** A network operator, with the certificate that Mortise issued and a KEK if it has one. */
@@ -81,10 +96,10 @@ export class Stage implements AsyncDisposable {
     rmSync(this.root, { recursive: true, force: true })
   }
 
-  #start(...words: string[]): ChildProcess {
+  /** A command that goes on, and is ended with the play; before those that were started before it. */
+  start(...words: string[]): ChildProcess {
     this.#narrator.command(words)
-    const args = [MORTISE, ...words, '--data', this.directory.root]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'ignore'] })
+    const child = spawn(process.execPath, [MORTISE, ...words], { stdio: ['ignore', 'ignore', 'ignore'] })
     this.#children.push(child)
     return child
   }

@@ -52,7 +52,7 @@ function checkUnknownDevice({ resultCode, description = '' }: FailureAns, joinEu
 }
 
 async function checkDevice(probe: Probe, device: DevEui, joinEuis: readonly JoinEui[]): Promise<Check> {
-  let check = wrong('device', 'no JoinEUI to ask for.', 'name that of the device with --join-eui.')
+  let check: Check = wrong('device', 'no JoinEUI to ask for.', 'name that of the device with --join-eui.')
   for (const joinEui of joinEuis) {
     const refusal = await forge(probe, joinEui, device)
     if ('status' in refusal) return refusal

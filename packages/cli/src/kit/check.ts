@@ -23,8 +23,8 @@ export type CheckName =
   | 'device'
 
 /** `skipped`: nothing could be said, because something before it is wrong, or nobody asked. */
-export interface Check {
-  readonly name: CheckName
+export interface Check<Name extends string = CheckName> {
+  readonly name: Name
   readonly status: 'ok' | 'wrong' | 'skipped'
   /** What was found. Never a key. */
   readonly detail: string
@@ -32,19 +32,19 @@ export interface Check {
   readonly remedy?: string
 }
 
-export function ok(name: CheckName, detail: string): Check {
+export function ok<Name extends string>(name: Name, detail: string): Check<Name> {
   return { name, status: 'ok', detail }
 }
 
-export function wrong(name: CheckName, detail: string, remedy: string): Check {
+export function wrong<Name extends string>(name: Name, detail: string, remedy: string): Check<Name> {
   return { name, status: 'wrong', detail, remedy }
 }
 
-export function skipped(name: CheckName, detail: string): Check {
+export function skipped<Name extends string>(name: Name, detail: string): Check<Name> {
   return { name, status: 'skipped', detail }
 }
 
-export function isWrong({ status }: Check): boolean {
+export function isWrong({ status }: Check<string>): boolean {
   return status === 'wrong'
 }
 
@@ -52,7 +52,7 @@ const WORDS: Readonly<Record<Check['status'], string>> = { ok: 'ok', wrong: 'WRO
 const NAME_WIDTH = 'client-certificate'.length
 
 /** One line for people. */
-export function describeCheck({ name, status, detail, remedy }: Check): string {
+export function describeCheck({ name, status, detail, remedy }: Check<string>): string {
   const advice = remedy === undefined ? '' : ` What to do: ${remedy}`
   return `${name.padEnd(NAME_WIDTH)}  ${WORDS[status].padEnd(5)}  ${detail}${advice}`
 }

@@ -1,0 +1,7 @@
+export { CodecChoices } from './codec-choices.ts'
+export type { DeviceEventsOptions } from './device-events.ts'
+export { Downlinks } from './downlinks.ts'
+export { MessageMaker } from './messages.ts'
+export { Opener } from './opener.ts'
+export { SinkWorker } from './sink-worker.ts'
+export { WaitingEvents } from './waiting-events.ts'

@@ -1,0 +1,5 @@
+export { TheThingsStackCommands } from './commands.ts'
+export { TheThingsStackShape } from './event-shape.ts'
+export { TheThingsStackHttpDownlinks } from './http-downlinks.ts'
+export { TheThingsStackMqttDownlinks } from './mqtt-downlinks.ts'
+export { webhookTopic } from './webhook-topic.ts'
