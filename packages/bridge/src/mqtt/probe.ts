@@ -4,7 +4,7 @@ import { brokerOptions } from './broker-address.ts'
 
 /**
  * - `refused`: the broker does not let this user, or this certificate, in.
- * - `subscription`: it does, but does not grant the topic with QoS 1.
+ * - `subscription`: it does, but does not grant the topic with the QoS that is needed.
  * - `version`: it speaks neither MQTT 5 nor 3.1.1.
  * - `unreachable`: no MQTT came back: name, port, TLS, or another program; see `detail`.
  */
@@ -12,6 +12,13 @@ export interface BrokerProblem {
   readonly kind: 'refused' | 'subscription' | 'version' | 'unreachable'
   /** For an operator; no secret. */
   readonly detail: string
+}
+
+/** What the bridge would subscribe to. */
+export interface ProbedSubscription {
+  readonly topic: string
+  /** Whether a broker will do that grants QoS 0 only. */
+  readonly atMostOnceWillDo: boolean
 }
 
 const TIMEOUT_MS = 5000
@@ -23,15 +30,18 @@ const VERSION_REFUSED: readonly unknown[] = [1, 132]
  * broker and leaves no session there, so that a bridge that runs is not disturbed. Undefined when all is well.
  * @throws {BridgeError} `config_invalid`
  */
-export async function probeBroker(address: MqttAddress, topic?: string): Promise<BrokerProblem | undefined> {
-  const newest = await attempt(address, topic, 5)
+export async function probeBroker(
+  address: MqttAddress,
+  subscription?: ProbedSubscription,
+): Promise<BrokerProblem | undefined> {
+  const newest = await attempt(address, subscription, 5)
   if (newest?.kind !== 'version') return newest
-  return await attempt(address, topic, 4)
+  return await attempt(address, subscription, 4)
 }
 
 async function attempt(
   address: MqttAddress,
-  topic: string | undefined,
+  subscription: ProbedSubscription | undefined,
   version: 4 | 5,
 ): Promise<BrokerProblem | undefined> {
   const client = connect({
@@ -46,13 +56,13 @@ async function attempt(
     log: () => undefined,
   })
   try {
-    return await outcomeOf(client, topic)
+    return await outcomeOf(client, subscription)
   } finally {
     client.end(true)
   }
 }
 
-function outcomeOf(client: MqttClient, topic: string | undefined): Promise<BrokerProblem | undefined> {
+function outcomeOf(client: MqttClient, subscription?: ProbedSubscription): Promise<BrokerProblem | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       resolve({ kind: 'unreachable', detail: `no answer within ${TIMEOUT_MS / 1000} s` })
@@ -65,12 +75,16 @@ function outcomeOf(client: MqttClient, topic: string | undefined): Promise<Broke
       resolve(problemOf(error))
     })
     client.on('connect', () => {
-      if (topic === undefined) resolve(undefined)
-      else
-        client.subscribe(topic, { qos: 1 }, (error, granted) => {
-          const isGranted = !error && granted?.every(({ qos }) => qos === 1) === true
-          resolve(isGranted ? undefined : { kind: 'subscription', detail: 'the broker does not grant it with QoS 1' })
-        })
+      if (subscription === undefined) {
+        resolve(undefined)
+        return
+      }
+      const { topic, atMostOnceWillDo } = subscription
+      client.subscribe(topic, { qos: 1 }, (error, granted) => {
+        const willDo = (qos: number): boolean => qos === 1 || (qos === 0 && atMostOnceWillDo)
+        const isGranted = !error && granted?.every(({ qos }) => willDo(qos)) === true
+        resolve(isGranted ? undefined : { kind: 'subscription', detail: 'the broker does not grant it with QoS 1' })
+      })
     })
     client.connect()
   })

@@ -14,9 +14,10 @@ import type { BridgeCheck } from './checks.ts'
 const ANSWER_TIMEOUT_MS = 5000
 
 /** The broker of the network; a webhook has no one to be asked. */
-export async function checkSource({ source: { mqtt } }: BridgeConfig): Promise<BridgeCheck[]> {
+export async function checkSource({ source: { kind, mqtt } }: BridgeConfig): Promise<BridgeCheck[]> {
   if (mqtt === undefined) return []
-  const problem = await probeBroker(mqtt, mqtt.topic)
+  // The broker of The Things Stack has QoS 0 only.
+  const problem = await probeBroker(mqtt, { topic: mqtt.topic, atMostOnceWillDo: kind === 'the-things-stack' })
   return [
     problem === undefined
       ? ok('source', `${hostOf(mqtt.url)} lets the bridge in, and grants ${mqtt.topic}`)
