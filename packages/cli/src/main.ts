@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { usageError } from './errors.ts'
 import { examples } from './options.ts'
 import { reportFailure } from './output.ts'
+import { registerCommands } from './program.ts'
 
 /** Builds the program that has these words in front. */
 async function createProgram(words: readonly string[]): Promise<Command> {
@@ -17,9 +18,7 @@ async function createProgram(words: readonly string[]): Promise<Command> {
       nameProcess(command)
     })
   examples(program, 'mortise init --data ./js', 'mortise serve --data ./js', 'mortise device add --help')
-  // The process of the trust boundary loads the one command that it runs, and nothing of the server.
-  if (words[0] === 'hsm') (await import('./commands/hsm.ts')).registerHsm(program)
-  else (await import('./program.ts')).registerCommands(program)
+  await registerCommands(program, words[0])
   return program
 }
 

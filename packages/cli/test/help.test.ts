@@ -4,7 +4,7 @@ import { registerCommands } from '../src/program.ts'
 import { mortise } from './mortise.ts'
 
 const program = new Command('mortise')
-registerCommands(program)
+await registerCommands(program)
 
 function leaves(command: Command, words: readonly string[] = []): { words: string; command: Command }[] {
   if (command.commands.length === 0) return [{ words: words.join(' '), command }]
