@@ -10,11 +10,12 @@ import { fileURLToPath } from 'node:url'
 
 /** In the order in which they need each other. */
 const PUBLISHED = ['lorawan', 'backend-interfaces', 'application-server'] as const
+type Published = (typeof PUBLISHED)[number]
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const OUTPUT = join(ROOT, 'dist')
 const SOURCE_PATH = /^\.\/src\/(.*)\.ts$/
 /** A path in the program itself, which the compiler leaves as it is. */
-const SOURCE_URL = /(new URL\('[^']+)\.ts('\, import\.meta\.url\))/g
+const SOURCE_URL = /(new URL\('[^']+)\.ts(', import\.meta\.url\))/g
 
 for (const name of PUBLISHED) {
   const target = join(OUTPUT, name)
@@ -27,7 +28,7 @@ for (const name of PUBLISHED) {
   console.log(target)
 }
 
-function compile(name: string, target: string): void {
+function compile(name: Published, target: string): void {
   const source = join(ROOT, 'packages', name)
   const config = join(target, 'tsconfig.json')
   const options = {
@@ -45,8 +46,8 @@ function compile(name: string, target: string): void {
 }
 
 /** Packages of Mortise as they were built before; without this the compiler would take their sources as this one's. */
-function pathsOf(name: string): Record<string, string[]> {
-  const before = PUBLISHED.slice(0, PUBLISHED.indexOf(name as (typeof PUBLISHED)[number]))
+function pathsOf(name: Published): Record<string, string[]> {
+  const before = PUBLISHED.slice(0, PUBLISHED.indexOf(name))
   return Object.fromEntries(
     before.flatMap((built) =>
       Object.entries(readManifest(join(OUTPUT, built)).exports).map(([path, file]) => [
@@ -59,7 +60,6 @@ function pathsOf(name: string): Record<string, string[]> {
 
 interface Manifest {
   readonly exports: Record<string, string>
-  readonly imports?: Record<string, Record<string, string>>
 }
 
 function readManifest(directory: string): Manifest {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { KekRing } from '@mortise/application-server'
 import { hexToBytes, type MacVersion } from '@mortise/lorawan'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findPlaintexts } from '../packages/cli/src/demo/doors/network-view.ts'
@@ -117,16 +118,24 @@ describe('a bridge between the broker of the network and that of the owner', () 
     await scene.hears(text)
     const directory = join(scene.config, '..', 'data')
     const kek = hexToBytes(readFileSync(join(scene.config, '..', 'kek.hex'), 'latin1').trim())
+    using kekRing = new KekRing()
+    const { kekLabel, aesKey } = joined.known.context.appSKey
+    kekRing.add(kekLabel, kek)
+    const appSKey = kekRing.unwrapAppSKey({ kekLabel, aesKey: hexToBytes(aesKey) }).use((bytes) => Buffer.from(bytes))
     const search = new SecretSearch(
       new Map([
         ['text', Buffer.from(text)],
         ['KEK', Buffer.from(kek)],
+        ['AppSKey', appSKey],
       ]),
     )
+    // What lies there is found: the same key, wrapped.
+    const wrapped = new SecretSearch(new Map([['wrapped', Buffer.from(hexToBytes(aesKey))]]))
     const files = ['queue.db', 'queue.db-wal', 'sessions.db', 'sessions.db-wal'].map((name) => join(directory, name))
     const present = files.filter((file) => existsSync(file))
     expect(present.length).toBeGreaterThanOrEqual(2)
     for (const file of present) expect(search.find(readFileSync(file))).toEqual([])
+    expect(present.flatMap((file) => wrapped.find(readFileSync(file)))).toContain('wrapped (raw)')
     expect(search.findInText(bridge.output)).toEqual([])
     expect(search.findInText(`${bridge.output}${text}`)).toEqual(['text (raw)'])
   })

@@ -4,7 +4,7 @@
  * receives readings, and the bridge. `--pin` binds the bridge to the first core and all others to the rest; `--profile`
  * writes a CPU profile of the bridge. Latency is from the moment of publishing to the arrival at the receiver.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -117,8 +117,9 @@ function printMemory({ rss, heapUsed, external }: Usage): void {
 function startBridge(...urls: readonly string[]): ChildProcess {
   const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
   const args = [...profile, PROGRAM, ...urls, join(directory, 'data')]
-  const [command, ...before] = values.pin ? ['taskset', '--cpu-list', '0', process.execPath] : [process.execPath]
-  return spawn(command ?? '', [...before, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const stdio: StdioOptions = ['pipe', 'pipe', 'inherit']
+  if (values.pin) return spawn('taskset', ['--cpu-list', '0', process.execPath, ...args], { stdio })
+  return spawn(process.execPath, args, { stdio })
 }
 
 async function usage({ stdin, stdout }: ChildProcess): Promise<Usage> {

@@ -147,8 +147,7 @@ export class Bridge {
     this.metrics.count('received')
     const network = this.#parse(event)
     if (network === undefined) return
-    const late = this.#append(event, network); void late.then((seq) => { if (seq !== 'copy') { this.#waiting.remember(seq, event, network); this.#opener.enqueue(seq) } }); return
-    const seq = await late
+    const seq = await this.#append(event, network)
     if (seq === 'copy') {
       this.metrics.count('copies')
       return

@@ -71,7 +71,8 @@ export interface BridgeConfig {
   readonly sinks: readonly SinkConfig[]
   readonly joinServer?:
     | {
-        readonly service: ServiceAddress
+        /** By TLS, and to this CA alone: session keys travel here. */
+        readonly service: ServiceAddress & { readonly ca: Buffer }
         readonly asId: string
         readonly protocolVersion: '1.0' | '1.1'
       }

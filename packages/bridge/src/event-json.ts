@@ -6,18 +6,37 @@ export const MAX_EVENT_BYTES = 1_048_576
 
 export type Members = Readonly<Record<string, unknown>>
 
+/** A broker that speaks MQTT 3.1.1 cannot be told of a limit. @throws {BridgeError} `event_malformed` */
+export function requireEventSize(body: Uint8Array): void {
+  if (body.length > MAX_EVENT_BYTES) throw malformed(`it is larger than ${MAX_EVENT_BYTES} bytes`)
+}
+
 /** @throws {BridgeError} `event_malformed` */
 export function readMembers(body: Uint8Array): Members {
-  if (body.length > MAX_EVENT_BYTES) throw malformed(`it is larger than ${MAX_EVENT_BYTES} bytes`)
+  requireEventSize(body)
   if (!isUtf8(body)) throw malformed('it is not UTF-8 text')
-  let value: unknown
-  try {
-    value = JSON.parse(textOfBytes(body))
-  } catch {
-    throw malformed('it is not JSON')
-  }
+  const value = parseJson(textOfBytes(body))
+  if (value === undefined) throw malformed('it is not JSON')
   if (!isMembers(value)) throw malformed('it is not a JSON object')
   return value
+}
+
+/** What the text says; undefined when it is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What `parse` makes of hexadecimal text. @throws {BridgeError} `event_malformed` */
+export function parseHex<Result>(name: string, parse: () => Result): Result {
+  try {
+    return parse()
+  } catch (cause) {
+    throw malformed(`${name} is not hexadecimal of its size`, { cause })
+  }
 }
 
 /** As both networks write Protobuf messages as JSON: what is left out, or null, has its type's empty value. */

@@ -98,7 +98,6 @@ function openSessions({ data, kekRing, joinServer }: BridgeConfig, cleanup: Asyn
 
 function connect(service: NonNullable<BridgeConfig['joinServer']>['service']): BackendInterfacesClient {
   const { url, ca, cert, key, token } = service
-  if (ca === undefined) throw new BridgeError('config_invalid', 'joinServer.caFile is missing.')
   return createClient({
     ...{ url, ca, cert, key, timeoutMs: JOIN_SERVER_TIMEOUT_MS },
     ...(token !== undefined && { authorization: { kind: 'bearer', token: token.toString('latin1') } }),

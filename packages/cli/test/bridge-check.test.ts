@@ -134,6 +134,8 @@ describe('mortise bridge check', () => {
     ['a join server that is not there', { 'joinServer.url': 'https://127.0.0.1:1' }, 'join-server', /ECONNREFUSED/],
     ['a codec that is not JavaScript', { codecs: [{ file: 'broken.js' }] }, 'codec', /could not be loaded/],
     ['a codec without its function', { codecs: [{ file: 'empty.js' }] }, 'codec', /does not define/],
+    ['a broker with a query', { 'source.mqtt.url': 'mqtt://127.0.0.1:1?x' }, 'configuration', /before \? and #/],
+    ['an API below a path', { 'source.api.url': 'http://127.0.0.1:1/api' }, 'configuration', /behind its port/],
     ['a file that is not there', { 'source.api.tokenFile': 'nowhere' }, 'configuration', /does not exist/],
   ])('finds %s', async (_what, changes, name, says) => {
     const { code, checks } = await check(changed(changes))

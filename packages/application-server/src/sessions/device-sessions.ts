@@ -14,6 +14,7 @@ import type { ClearDownlink, DecryptedUplink, EncryptedDownlink, EncryptedUplink
 import { EnvelopeSource } from './envelope-source.ts'
 import { type SessionStore, sessionInUse } from './session-store.ts'
 import {
+  type AnnouncedSession,
   downlinkCounterOf,
   requireSessionKeyId,
   requireWrapped,
@@ -75,6 +76,12 @@ export interface DeviceSessionsOptions {
   /** Milliseconds of Unix time. */
   readonly now?: () => number
 }
+
+/**
+ * How far a network's clock may be ahead of ours. A session that began in the future would stay the newest one until then,
+ * and downlinks would be sealed for it whatever comes after; eight of them would be all that are kept.
+ */
+const MAX_AHEAD_MS = 24 * 3_600_000
 
 type KeyedSession = StoredSession & { readonly appSKey: WrappedAppSKey }
 
@@ -155,10 +162,12 @@ export class DeviceSessions {
     const id = sessionIdOf(announced)
     if (id === undefined) return undefined
     const known = (await this.#store.sessionsOf(devEui)).find((session) => session.id === id)
-    if (known !== undefined && !addsTo(known, event)) return known
+    const nowMs = this.#now()
+    const begunAtMs = Math.min(event.timeMs, nowMs + MAX_AHEAD_MS)
+    if (known !== undefined && !addsTo(known, announced, begunAtMs)) return known
     // Not kept before it is seen to open: a wrong one would stay in the place of the right one.
     if (appSKey !== undefined) this.#kekRing.unwrapAppSKey(appSKey)[Symbol.dispose]()
-    return await this.#store.begin({ ...announced, id, begunAtMs: event.timeMs }, this.#now())
+    return await this.#store.begin({ ...announced, id, begunAtMs }, nowMs)
   }
 
   /** For a network that names no session with an uplink: the newest one of this DevAddr. */
@@ -197,9 +206,9 @@ function hasKey(session: StoredSession): session is KeyedSession {
 }
 
 /** Does an event tell more of a session than is known: saves a write, and an envelope to open, for every uplink. */
-function addsTo(known: StoredSession, { joinEui, appSKey, timeMs }: SessionEvent): boolean {
+function addsTo(known: StoredSession, { joinEui, appSKey }: AnnouncedSession, begunAtMs: number): boolean {
   if (known.appSKey === undefined && appSKey !== undefined) return true
-  return (known.joinEui === undefined && joinEui !== undefined) || timeMs < known.begunAtMs
+  return (known.joinEui === undefined && joinEui !== undefined) || begunAtMs < known.begunAtMs
 }
 
 function isRefusalOfKey(error: unknown): error is ApplicationServerError {

@@ -7,6 +7,7 @@ import {
   LATE_UPLINKS,
   MAX_F_CNT_GAP,
   MemorySessionStore,
+  sessionIdOf,
   type UplinkEvent,
 } from '../../src/index.ts'
 import { codeOf } from '../errors.ts'
@@ -230,6 +231,15 @@ describe('a downlink', () => {
     expect((await one.sessions.downlink(DEV_EUI, lock)).fCnt).toBe(2)
     await read(uplink(100, 0))
     expect((await one.sessions.downlink(DEV_EUI, lock)).fCnt).toBe(0)
+  })
+
+  test('is for the session that came last, also after one whose network had its clock in the future', async () => {
+    const future = 8_640_000_000_000_000
+    await read({ ...uplink(1, 0), timeMs: future })
+    expect((await one.sessions.downlink(DEV_EUI, lock)).session).toBe(sessionIdOf(told(1)))
+    one.nowMs += 25 * 3_600_000
+    await read({ ...uplink(2, 0), timeMs: one.nowMs })
+    expect((await one.sessions.downlink(DEV_EUI, lock)).session).toBe(sessionIdOf(told(2)))
   })
 
   test('waits for an uplink of its session', async () => {

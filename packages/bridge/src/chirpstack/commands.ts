@@ -8,6 +8,7 @@ import {
   malformed,
   readMembers,
   readTime,
+  requireEventSize,
   textMember,
   unsignedMember,
 } from '../event-json.ts'
@@ -72,6 +73,7 @@ function readProtobuf(body: Uint8Array): CommandFields {
 }
 
 function deserialize(body: Uint8Array): integrationPb.DownlinkCommand {
+  requireEventSize(body)
   try {
     return integrationPb.DownlinkCommand.deserializeBinary(body)
   } catch (cause) {

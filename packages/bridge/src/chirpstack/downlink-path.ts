@@ -1,22 +1,13 @@
 import deviceGrpc from '@chirpstack/chirpstack-api/api/device_grpc_pb.js'
 import devicePb from '@chirpstack/chirpstack-api/api/device_pb.js'
-import {
-  type ChannelCredentials,
-  credentials,
-  Metadata,
-  type requestCallback,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js'
+import { type Metadata, type requestCallback, type ServiceError, status } from '@grpc/grpc-js'
 import type { DevEui } from '@mortise/lorawan'
 import type { ServiceAddress } from '../config.ts'
-import { isLoopback } from '../config/addresses.ts'
 import { BridgeError } from '../errors.ts'
-
-import { headerText } from '../http-service.ts'
 import { requireSameSession } from '../same-session.ts'
 import type { DownlinkPath, SealedDownlink } from '../source.ts'
 import { printable } from '../topic.ts'
+import { apiChannel } from './api-channel.ts'
 import { devAddrOfAddress } from './topics.ts'
 
 const DEADLINE_MS = 10_000
@@ -41,13 +32,12 @@ type Call<Answer> = (callback: requestCallback<Answer>) => void
  */
 export class ChirpStackDownlinks implements DownlinkPath {
   readonly #client: deviceGrpc.DeviceServiceClient
-  readonly #metadata = new Metadata()
+  readonly #metadata: Metadata
 
   /** @throws {BridgeError} `config_invalid` */
   constructor(address: ServiceAddress) {
-    const { token } = address
-    if (token !== undefined) this.#metadata.set('authorization', `Bearer ${headerText(token)}`)
-    const { target, channel } = channelOf(address)
+    const { target, channel, metadata } = apiChannel(address)
+    this.#metadata = metadata
     this.#client = new deviceGrpc.DeviceServiceClient(target, channel)
   }
 
@@ -84,19 +74,6 @@ export class ChirpStackDownlinks implements DownlinkPath {
   }
 }
 
-/** A downlink's metadata and the API token would cross the network in clear: without TLS on this machine alone. */
-function channelOf({ url, ca, cert, key }: ServiceAddress): { target: string; channel: ChannelCredentials } {
-  const { protocol, hostname, port, pathname, search } = new URL(url)
-  if (pathname !== '/' || search !== '') throw invalid('the URL of the gRPC API ends behind its port')
-  if (protocol === 'https:') {
-    const target = `${hostname}:${port === '' ? 443 : port}`
-    return { target, channel: credentials.createSsl(ca ?? null, key ?? null, cert ?? null) }
-  }
-  if (protocol !== 'http:') throw invalid('the URL of the gRPC API begins with https://')
-  if (!isLoopback(hostname)) throw invalid('the gRPC API is called without TLS on this machine only')
-  return { target: `${hostname}:${port === '' ? 80 : port}`, channel: credentials.createInsecure() }
-}
-
 async function answered<Answer>(call: Call<Answer>): Promise<Answer> {
   return await new Promise((resolve, reject) => {
     call((error, answer) => {
@@ -112,8 +89,4 @@ async function answered<Answer>(call: Call<Answer>): Promise<Answer> {
 function failure(error: ServiceError): BridgeError {
   const code = REFUSALS.has(error.code) ? 'downlink_refused' : 'downlink_unknown'
   return new BridgeError(code, `ChirpStack: ${status[error.code]}: ${printable(error.details)}`, { cause: error })
-}
-
-function invalid(message: string): BridgeError {
-  return new BridgeError('config_invalid', `api: ${message}.`)
 }

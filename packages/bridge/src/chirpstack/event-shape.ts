@@ -1,13 +1,10 @@
 import type { SessionEvent } from '@mortise/application-server'
 import { type DevAddr, type DevEui, hexToBytes, type JoinEui, parseDevAddr, parseDevEui } from '@mortise/lorawan'
 import { eventId } from '../event-id.ts'
-import { malformed } from '../event-json.ts'
+import { malformed, parseHex, requireEventSize } from '../event-json.ts'
 import type { ClearPayload, EventShape, NetworkEvent, ReceivedEvent } from '../network-event.ts'
 import type { Encoding, JoinFields, JoinServerContextFields, UplinkFields } from './event-fields.ts'
-import { encodeAddress, parseEventTopic } from './topics.ts'
-
-/** Text in ChirpStack's identifiers, so that an address stays short and safe to print. */
-const APPLICATION_ID = /^[0-9a-zA-Z-]{1,64}$/
+import { encodeAddress, isApplicationId, parseEventTopic } from './topics.ts'
 
 /**
  * Events of ChirpStack v4.
@@ -30,6 +27,7 @@ export class ChirpStackShape implements EventShape {
   }
 
   parse(event: ReceivedEvent): NetworkEvent {
+    requireEventSize(event.body)
     const { devEui, type } = parseEventTopic(event.topic)
     if (type === 'up') return this.#uplink(devEui, event)
     if (type === 'join') return this.#join(devEui, event)
@@ -79,8 +77,8 @@ function counted({ fPort, fCnt, data }: UplinkFields): { fPort: number; fCnt: nu
 function ofDevice(type: 'up' | 'join', devEuiOfTopic: string, fields: JoinFields, body: Uint8Array) {
   const { device, deduplicationId } = fields
   if (device.devEui.toLowerCase() !== devEuiOfTopic) throw malformed('its topic names another device')
-  if (!APPLICATION_ID.test(device.applicationId)) throw malformed('applicationId is no identifier')
-  const devEui = parsing('devEui', () => parseDevEui(device.devEui))
+  if (!isApplicationId(device.applicationId)) throw malformed('applicationId is no identifier')
+  const devEui = parseHex('devEui', () => parseDevEui(device.devEui))
   return {
     id: deduplicationId === '' ? eventId(type, devEui, body) : eventId(type, devEui, 'id', deduplicationId),
     devEui,
@@ -91,7 +89,7 @@ function ofDevice(type: 'up' | 'join', devEuiOfTopic: string, fields: JoinFields
 
 function session(devEui: DevEui, fields: JoinFields): SessionEvent {
   const { timeMs, context } = fields
-  const sessionKeyId = parsing('sessionKeyId', () => hexToBytes(context?.sessionKeyId ?? ''))
+  const sessionKeyId = parseHex('sessionKeyId', () => hexToBytes(context?.sessionKeyId ?? ''))
   return {
     devEui,
     devAddr: devAddrOf(fields),
@@ -102,13 +100,5 @@ function session(devEui: DevEui, fields: JoinFields): SessionEvent {
 }
 
 function devAddrOf({ devAddr }: JoinFields): DevAddr {
-  return parsing('devAddr', () => parseDevAddr(devAddr))
-}
-
-function parsing<Result>(name: string, parse: () => Result): Result {
-  try {
-    return parse()
-  } catch (cause) {
-    throw malformed(`${name} is not hexadecimal of its size`, { cause })
-  }
+  return parseHex('devAddr', () => parseDevAddr(devAddr))
 }

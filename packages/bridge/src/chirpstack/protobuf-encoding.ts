@@ -2,7 +2,7 @@ import type { JoinServerContext } from '@chirpstack/chirpstack-api/common/common
 import integrationPb from '@chirpstack/chirpstack-api/integration/integration_pb.js'
 import type { Timestamp } from 'google-protobuf/google/protobuf/timestamp_pb.js'
 import structPb from 'google-protobuf/google/protobuf/struct_pb.js'
-import { MAX_EVENT_BYTES, malformed, readTime } from '../event-json.ts'
+import { malformed, readTime, requireEventSize } from '../event-json.ts'
 import type { DeviceFields, Encoding, JoinFields, JoinServerContextFields } from './event-fields.ts'
 import { embeddedMessage, withoutFields } from './protobuf-fields.ts'
 
@@ -41,7 +41,7 @@ export const PROTOBUF_ENCODING: Encoding = {
 
 /** The library throws errors of many kinds for what is no message. */
 function reading<Result>(body: Uint8Array, read: (body: Uint8Array) => Result): Result {
-  if (body.length > MAX_EVENT_BYTES) throw malformed(`it is larger than ${MAX_EVENT_BYTES} bytes`)
+  requireEventSize(body)
   try {
     return read(body)
   } catch (cause) {

@@ -3,6 +3,9 @@ import { malformed } from '../event-json.ts'
 /** `…/application/ID/device/DEVEUI/event/TYPE`, also behind a prefix. */
 const EVENT_TOPIC = /(?:^|\/)device\/([0-9a-fA-F]{16})\/event\/([a-z]{1,32})$/
 
+/** Text in ChirpStack's identifiers, so that an address stays short and safe to print. */
+const APPLICATION_ID = /^[0-9a-zA-Z-]{1,64}$/
+
 /** `application/ID/device/DEVEUI/command/down` */
 const COMMAND_TOPIC = /(?:^|\/)device\/([0-9a-fA-F]{16})\/command\/down$/
 
@@ -24,6 +27,10 @@ export function parseEventTopic(topic: string): TopicOfDevice {
   const [, devEui, type] = EVENT_TOPIC.exec(topic) ?? []
   if (devEui === undefined || type === undefined) throw malformed('its topic does not end in /device/DEVEUI/event/TYPE')
   return { devEui: devEui.toLowerCase(), type }
+}
+
+export function isApplicationId(text: string): boolean {
+  return APPLICATION_ID.test(text)
 }
 
 /** The topic that an event has over MQTT, with ChirpStack's usual template. */

@@ -19,13 +19,13 @@ export async function readNamedFile(section: Section, name: string, wanted: File
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     // The open file is examined, not the path: it cannot be exchanged in between.
-    const { mode, size, isFile } = await statOf(file)
-    if (!isFile) return section.fault(name, `${path} is not a file`, 'name the file itself')
+    const stats = await file.stat()
+    if (!stats.isFile()) return section.fault(name, `${path} is not a file`, 'name the file itself')
     // Windows has no such modes.
-    if (wanted.isSecret && process.platform !== 'win32' && (mode & ACCESS_OF_OTHERS) !== 0)
+    if (wanted.isSecret && process.platform !== 'win32' && (stats.mode & ACCESS_OF_OTHERS) !== 0)
       return section.fault(name, `${path} can be read by others`, `chmod 600 ${path}`)
-    if (size === 0) return section.fault(name, `${path} is empty`, 'put in it what belongs there')
-    if (size > wanted.maxBytes) return section.fault(name, `${path} is too large`, 'is it the right file?')
+    if (stats.size === 0) return section.fault(name, `${path} is empty`, 'put in it what belongs there')
+    if (stats.size > wanted.maxBytes) return section.fault(name, `${path} is too large`, 'is it the right file?')
     return await file.readFile()
   } catch (error) {
     if (!isSystemError(error)) throw error
@@ -68,7 +68,7 @@ export const TLS_MEMBERS = ['caFile', 'certFile', 'keyFile'] as const
 /** Certificate and key must be a pair. @throws SectionFault */
 export async function readTlsFiles(section: Section): Promise<TlsFiles> {
   const pem = { isSecret: false, maxBytes: MAX_PEM_BYTES }
-  const ca = section.has('caFile') ? await readNamedFile(section, 'caFile', pem) : undefined
+  const ca = await readNamedFile(section, 'caFile', pem)
   if (ca !== undefined) certificateOf(section, 'caFile', ca)
   const cert = await readNamedFile(section, 'certFile', pem)
   const key = await readNamedFile(section, 'keyFile', { ...pem, isSecret: true })
@@ -94,11 +94,6 @@ function isPair(certificate: X509Certificate, section: Section, key: Buffer): bo
   } catch {
     return section.fault('keyFile', 'the file holds no private key in PEM', 'a key without passphrase is expected')
   }
-}
-
-async function statOf(file: Awaited<ReturnType<typeof open>>) {
-  const stats = await file.stat()
-  return { mode: stats.mode, size: stats.size, isFile: stats.isFile() }
 }
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {

@@ -48,16 +48,16 @@ export async function readJoinServer(value: unknown, directory: string): Promise
   const asId = section.text('asId', 'write the AS-ID under which the join server lets the owner in')
   if (!AS_ID.test(asId))
     return section.fault('asId', 'is no AS-ID', 'write 1 to 64 printable characters without spaces')
-  const tls = await readTlsFiles(section)
+  const { ca, cert, key } = await readTlsFiles(section)
   const token = await readToken(section, 'tokenFile')
-  if (tls.ca === undefined)
+  if (ca === undefined)
     return section.fault('caFile', 'is missing', "name the join server's ca.pem, which `mortise peer add` gives")
-  if (tls.cert === undefined && token === undefined)
+  if (cert === undefined && token === undefined)
     return section.fault(
       'certFile',
       'is missing',
       'name certFile and keyFile, or tokenFile: the join server asks who comes',
     )
   const protocolVersion = section.choice('protocolVersion', ['1.0', '1.1'], '1.0')
-  return { service: { url, token, ...tls }, asId, protocolVersion }
+  return { service: { url, token, ca, cert, key }, asId, protocolVersion }
 }

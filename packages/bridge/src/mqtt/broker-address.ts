@@ -31,6 +31,9 @@ export function brokerOptions(address: MqttAddress): IClientOptions {
   }
 }
 
+/** What a broker says to a version that it does not speak, in MQTT 3.1.1 (§3.2.2.3) and in MQTT 5.0 (§3.2.2.2). */
+export const VERSION_REFUSED: ReadonlySet<unknown> = new Set([1, 132])
+
 /** How an address is told to people, and compared with another one: scheme, host and port, with nothing secret in it. */
 export function brokerName(address: Pick<MqttAddress, 'url'>): string {
   const { scheme, host, port } = brokerUrl(address.url)

@@ -3,7 +3,7 @@ import { type ErrorWithReasonCode, type IConnackPacket, type IPublishPacket, typ
 import type { MqttAddress } from '../config.ts'
 import { BridgeError } from '../errors.ts'
 import { Acknowledgements, encodePubacks } from './acknowledgements.ts'
-import { brokerOptions } from './broker-address.ts'
+import { brokerOptions, VERSION_REFUSED } from './broker-address.ts'
 import { PublishWindow } from './publish-window.ts'
 
 /** 4 is MQTT 3.1.1. */
@@ -38,16 +38,13 @@ export interface LinkEnd {
 }
 
 /** Of one message, in bytes. Events of network servers have some kilobytes. */
-export const MAX_MESSAGE_BYTES = 1_048_576
+const MAX_MESSAGE_BYTES = 1_048_576
 
 /** How many messages of the broker may be under way at once. */
 export const RECEIVE_WINDOW = 100
 
 /** How many of ours may lack the broker's acknowledgement. */
 const PUBLISH_WINDOW = 64
-
-/** What a broker says to a version that it does not speak, in MQTT 3.1.1 (§3.2.2.3) and in MQTT 5.0 (§3.2.2.2). */
-const VERSION_REFUSED = new Set<unknown>([1, 132])
 
 const FOR_EVER = 0xffffffff
 const GOOD_BYE_MS = 1000

@@ -2,7 +2,7 @@ import type { MqttAddress } from '../config.ts'
 import type { EventShape } from '../network-event.ts'
 import type { Log } from '../log.ts'
 import type { Source, TakeEvent } from '../source.ts'
-import { isUsableTopic, quoted } from '../topic.ts'
+import { isUsableTopic, matchesFilter, quoted } from '../topic.ts'
 import { MqttConnection, type MqttTimingOptions } from './connection.ts'
 
 export interface MqttSourceOptions {
@@ -32,7 +32,9 @@ export class MqttSource implements Source {
       subscriptions: [topic],
       onMessage: async (eventTopic, body) => {
         if (this.#take === undefined) throw new Error('Nobody takes events yet.')
-        if (isUsableTopic(eventTopic)) await this.#take({ topic: eventTopic, body })
+        // Sinks repeat the topic at the owner's broker: the network's chooses none that was not asked for.
+        const isExpected = isUsableTopic(eventTopic) && matchesFilter(eventTopic, topic)
+        if (isExpected) await this.#take({ topic: eventTopic, body })
         else log.warn('an event was dropped, because of its topic', { topic: quoted(eventTopic) })
       },
     })

@@ -1,6 +1,6 @@
 import { connect, type MqttClient } from 'mqtt'
 import type { MqttAddress } from '../config.ts'
-import { brokerOptions } from './broker-address.ts'
+import { brokerOptions, VERSION_REFUSED } from './broker-address.ts'
 
 /**
  * - `refused`: the broker does not let this user, or this certificate, in.
@@ -22,8 +22,6 @@ export interface ProbedSubscription {
 }
 
 const TIMEOUT_MS = 5000
-/** Unacceptable protocol version: MQTT 3.1.1 §3.2.2.3, MQTT 5.0 §3.2.2.2. */
-const VERSION_REFUSED: readonly unknown[] = [1, 132]
 
 /**
  * Connects as the bridge would, subscribes where there is a topic, and leaves again. It has a name of its own at the
@@ -93,7 +91,7 @@ function outcomeOf(client: MqttClient, subscription?: ProbedSubscription): Promi
 /** The library gives the broker's reason as a number, and that of the operating system, or of TLS, as text. */
 function problemOf(error: Error & { readonly code?: unknown }): BrokerProblem {
   const { code, message } = error
-  if (VERSION_REFUSED.includes(code)) return { kind: 'version', detail: message }
+  if (VERSION_REFUSED.has(code)) return { kind: 'version', detail: message }
   if (typeof code === 'number') return { kind: 'refused', detail: message }
   const reasons = error instanceof AggregateError ? error.errors.map(String) : [message]
   return {

@@ -1,6 +1,6 @@
 import { type DevEui, MAX_F_CNT, parseDevEui } from '@mortise/lorawan'
 import { BridgeError } from '../errors.ts'
-import { isMembers, type Members, malformed, objectMember, textMember } from '../event-json.ts'
+import { isMembers, type Members, malformed, objectMember, parseHex, parseJson, textMember } from '../event-json.ts'
 
 /** Identifiers in The Things Stack: lower-case letters, digits and dashes, up to 36 (api/ttn/lorawan/v3/identifiers.proto). */
 const IDENTIFIER = /^[a-z0-9](?:-?[a-z0-9]){1,35}$/
@@ -26,23 +26,17 @@ export interface DeviceAddress extends Omit<DeviceIdentifiers, 'devEui'> {
 export function readIdentifiers(event: Members): DeviceIdentifiers {
   const ids = objectMember(event, 'end_device_ids') ?? {}
   const application = objectMember(ids, 'application_ids') ?? {}
-  const devEui = textMember(ids, 'dev_eui')
-  if (!/^[0-9a-fA-F]{16}$/.test(devEui)) throw malformed('dev_eui is not hexadecimal of its size')
   return {
     applicationId: identifier(application, 'application_id'),
     deviceId: identifier(ids, 'device_id'),
-    devEui: parseDevEui(devEui),
+    devEui: parseHex('dev_eui', () => parseDevEui(textMember(ids, 'dev_eui'))),
   }
 }
 
 function identifier(members: Members, name: string): string {
   const text = textMember(members, name)
-  if (isIdentifier(text)) return text
+  if (IDENTIFIER.test(text)) return text
   throw malformed(`${name} is no identifier`)
-}
-
-export function isIdentifier(text: string): boolean {
-  return IDENTIFIER.test(text)
 }
 
 const TENANT = /^@[a-z0-9](?:-?[a-z0-9]){1,35}$/
@@ -64,7 +58,7 @@ export function encodeAddress(address: DeviceAddress): string {
 
 /** @throws {BridgeError} `downlink_refused`: it is none of ours */
 export function decodeAddress(address: string): DeviceAddress {
-  const value = parsed(address)
+  const value = parseJson(address)
   const { applicationId, applicationUid, deviceId, devAddr, sessionKeyId, lastAFCntDown } = isMembers(value)
     ? value
     : {}
@@ -75,20 +69,12 @@ export function decodeAddress(address: string): DeviceAddress {
     typeof devAddr === 'string' &&
     typeof sessionKeyId === 'string' &&
     typeof lastAFCntDown === 'number' &&
-    isIdentifier(applicationId) &&
+    IDENTIFIER.test(applicationId) &&
     isUidOf(applicationId, applicationUid) &&
-    isIdentifier(deviceId) &&
+    IDENTIFIER.test(deviceId) &&
     lastAFCntDown <= MAX_F_CNT
   ) {
     return { applicationId, applicationUid, deviceId, devAddr, sessionKeyId, lastAFCntDown }
   }
   throw new BridgeError('downlink_refused', 'The address kept with the device is not one of The Things Stack.')
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

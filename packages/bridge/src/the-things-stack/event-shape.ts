@@ -8,6 +8,7 @@ import {
   numberMember,
   objectMember,
   objectsMember,
+  parseHex,
   readMembers,
   readTime,
   textMember,
@@ -125,7 +126,7 @@ function sessionOf(event: Members, message: Members): { readonly time: string; r
   const sessionKeyId = base64Member(message, 'session_key_id')
   const envelope = objectMember(message, 'app_s_key')
   const joinEui = textMember(ids, 'join_eui')
-  const session = parsing(() => ({
+  const session = parseHex('a member of end_device_ids', () => ({
     devEui: parseDevEui(textMember(ids, 'dev_eui')),
     devAddr: parseDevAddr(textMember(ids, 'dev_addr')),
     joinEui: joinEui === '' ? undefined : parseJoinEui(joinEui),
@@ -159,12 +160,4 @@ function modelOf(uplink: Members): string | undefined {
   const version = objectMember(uplink, 'version_ids') ?? {}
   const [brand, model] = [textMember(version, 'brand_id'), textMember(version, 'model_id')]
   return brand === '' || model === '' ? undefined : `${brand}/${model}`
-}
-
-function parsing<Result>(parse: () => Result): Result {
-  try {
-    return parse()
-  } catch (cause) {
-    throw malformed('end_device_ids are not hexadecimal of their size', { cause })
-  }
 }

@@ -1,7 +1,7 @@
 import type { DevEui } from '@mortise/lorawan'
 import type { ServiceAddress } from '../config.ts'
 import { BridgeError } from '../errors.ts'
-import { isMembers } from '../event-json.ts'
+import { isMembers, parseJson } from '../event-json.ts'
 import { HttpService } from '../http-service.ts'
 import type { DownlinkPath, SealedDownlink } from '../source.ts'
 import { printable } from '../topic.ts'
@@ -52,7 +52,7 @@ export class TheThingsStackHttpDownlinks implements DownlinkPath {
   async #post(path: string, message: string): Promise<{ status: number; body: unknown }> {
     try {
       const { status, text } = await this.#service.post(Buffer.from(message), 'application/json', path)
-      return { status, body: parsed(text) }
+      return { status, body: parseJson(text) }
     } catch (cause) {
       throw new BridgeError('downlink_unknown', 'The Things Stack gave no answer to the downlink.', { cause })
     }
@@ -63,14 +63,6 @@ export class TheThingsStackHttpDownlinks implements DownlinkPath {
     this.#floors.set(devEui, floor)
     const [oldest] = this.#floors.keys()
     if (this.#floors.size > MAX_FLOORS && oldest !== undefined) this.#floors.delete(oldest)
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

@@ -131,7 +131,7 @@ export class WebhookSource implements Source {
   }
 
   #topicOf(request: IncomingMessage, body: Uint8Array): string {
-    const query = new URL(request.url ?? '/', 'http://webhook').searchParams
+    const query = new URLSearchParams((request.url ?? '').split('?')[1])
     const [contentType = ''] = (request.headers['content-type'] ?? '').split(';')
     const topic = this.#options.topicOf({ query, contentType: contentType.trim().toLowerCase(), body })
     if (isUsableTopic(topic)) return topic

@@ -1,6 +1,7 @@
 import integrationPb from '@chirpstack/chirpstack-api/integration/integration_pb.js'
 import { describe, expect, test } from 'vitest'
 import { ChirpStackShape, ENCODINGS } from '../../src/chirpstack/index.ts'
+import { MAX_EVENT_BYTES } from '../../src/event-json.ts'
 import type { NetworkEvent, ReceivedEvent, UplinkOfNetwork } from '../../src/network-event.ts'
 import { normal, without } from '../normal.ts'
 import { EXAMPLE, opened } from '../owner.ts'
@@ -176,6 +177,13 @@ describe('an event is malformed', () => {
     expect(() => protobuf.parse({ topic: UP_TOPIC, body })).toThrow(
       expect.objectContaining({ code: 'event_malformed' }),
     )
+    expect(protobuf.parse(protobufEvent(upMessage())).kind).toBe('uplink')
+  })
+
+  test.each(['up', 'join', 'status'])('of type %s that is larger than any event', (type) => {
+    const body = Buffer.alloc(MAX_EVENT_BYTES + 1, ' ')
+    for (const shape of [json, protobuf]) expect(() => shape.parse({ topic: topic(type), body })).toThrow('larger than')
+    expect(json.parse({ topic: topic('status'), body: body.subarray(1) }).kind).toBe('other')
   })
 })
 

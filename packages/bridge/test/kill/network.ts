@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { ReceivedEvent } from '../../src/network-event.ts'
 import { type AckLine, Lines } from './lines.ts'
 
@@ -9,6 +9,7 @@ import { type AckLine, Lines } from './lines.ts'
  */
 export class Network implements AsyncDisposable {
   readonly #server: Server
+  readonly #sockets = new Set<Socket>()
   readonly #window: number
   readonly #waiting: ReceivedEvent[] = []
   readonly #unacknowledged = new Map<number, ReceivedEvent>()
@@ -26,6 +27,8 @@ export class Network implements AsyncDisposable {
     const server = createServer()
     const network = new Network(server, window)
     server.on('connection', (socket) => {
+      network.#sockets.add(socket)
+      socket.on('close', () => network.#sockets.delete(socket))
       const lines = new Lines(socket, (line) => {
         network.#taken(line as AckLine)
       })
@@ -53,8 +56,10 @@ export class Network implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close')
     this.#server.close()
-    await once(this.#server, 'close')
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
   }
 
   #connected(lines: Lines): void {

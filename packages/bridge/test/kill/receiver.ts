@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { Arrival } from './checks.ts'
 import { type FromBridge, Lines } from './lines.ts'
 
@@ -17,6 +17,7 @@ export class Receiver implements AsyncDisposable {
   readonly failures: string[] = []
   life = 0
   readonly #server: Server
+  readonly #sockets = new Set<Socket>()
   readonly #commands = new Map<number, Command>()
   #lines: Lines | undefined
   #next = 0
@@ -29,6 +30,8 @@ export class Receiver implements AsyncDisposable {
     const server = createServer()
     const receiver = new Receiver(server)
     server.on('connection', (socket) => {
+      receiver.#sockets.add(socket)
+      socket.on('close', () => receiver.#sockets.delete(socket))
       const { life } = receiver
       const lines = new Lines(socket, (line) => {
         receiver.#received(line as FromBridge, lines, life)
@@ -53,8 +56,10 @@ export class Receiver implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close')
     this.#server.close()
-    await once(this.#server, 'close')
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
   }
 
   /** What comes over the connection of a bridge that was killed meanwhile, was sent by it. */

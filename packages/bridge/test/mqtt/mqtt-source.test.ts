@@ -269,6 +269,24 @@ describe('the connection', () => {
     expect(levels).toEqual([5, 4])
   })
 
+  test('of topics that were not asked for are dropped, and told of', async () => {
+    await using broker = await Mosquitto.start()
+    // The broker keeps this subscription, and brings what comes by it to whoever has the name.
+    const wide = newSource({ url: broker.url }, { topic: 'home/#' })
+    await started(wide, () => Promise.resolve())
+    await wide.source.stop()
+    const taken: string[] = []
+    const narrow = newSource({ url: broker.url })
+    await started(narrow, (event) => Promise.resolve(void taken.push(textOf(event))))
+    await using publisher = await Publisher.connect(broker.url)
+    await publisher.publish('unlock', 'home/door/set')
+    await publisher.publish('reading')
+    await until(() => taken.length > 0)
+    await narrow.source.stop()
+    expect(taken).toEqual(['reading'])
+    expect(narrow.warnings).toEqual([{ topic: '"home/door/set"' }])
+  })
+
   test('without the topic granted in QoS 1 does not stand, unless QoS 0 will do', async () => {
     await using broker = await Mosquitto.start({ lines: ['max_qos 0'] })
     const strict = newSource({ url: broker.url })

@@ -90,6 +90,7 @@ describe('events that ChirpStack posts', () => {
     ['by GET', { method: 'GET' }, 405],
     ['without type', { path: '/' }, 400],
     ['of a type that is a path', { path: '/?event=../up' }, 400],
+    ['at a path that no URL has', { path: '//' }, 400],
     ['in another encoding', { headers: { 'content-type': 'application/octet-stream' } }, 400],
     ['that are none', { body: 'x' }, 400],
     ['without device', { body: '{}' }, 400],
@@ -172,6 +173,7 @@ describe('a listener', () => {
   ])('is refused %s', (_what, members) => {
     const config = { ...CHIRPSTACK, name: 'n', webhook: { ...LISTENER, ...members } }
     expect(() => createSource(config, SILENT)).toThrow(expect.objectContaining({ code: 'config_invalid' }))
+    expect(createSource({ ...config, webhook: LISTENER }, SILENT)).toHaveLength(1)
   })
 
   test('on a port that is taken cannot begin', async () => {

@@ -2,9 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { AnswerError, type AppSKeyAns, createClient } from '@mortise/backend-interfaces'
 import type { BridgeConfig } from '@mortise/bridge'
 import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
-import { ok, skipped, wrong } from '../kit/check.ts'
+import { isWrong, ok, skipped, wrong } from '../kit/check.ts'
 import { checkNetwork, endpointOf } from '../kit/check-network.ts'
-import { isWrong } from '../kit/check.ts'
 import type { BridgeCheck } from './checks.ts'
 
 const ANSWER_TIMEOUT_MS = 5000
@@ -18,7 +17,7 @@ export async function checkJoinServer({ joinServer }: BridgeConfig): Promise<Bri
   if (joinServer === undefined)
     return [skipped('join-server', 'joinServer is not there: keys come with the events of the network, or not at all')]
   const { service, asId, protocolVersion } = joinServer
-  const { url, ca = Buffer.alloc(0), cert, key, token } = service
+  const { url, ca, cert, key, token } = service
   await using client = createClient({
     ...{ url, ca, cert, key, timeoutMs: ANSWER_TIMEOUT_MS },
     ...(token !== undefined && { authorization: { kind: 'bearer', token: token.toString('latin1') } }),
@@ -63,7 +62,7 @@ async function explain(
   error: AnswerError,
   { url, ca, cert, key }: NonNullable<BridgeConfig['joinServer']>['service'],
 ): Promise<BridgeCheck> {
-  if (ca !== undefined && cert !== undefined && key !== undefined) {
+  if (cert !== undefined && key !== undefined) {
     const credentials = { ca: ca.toString(), cert: cert.toString(), key: key.toString() }
     const steps = await checkNetwork(endpointOf(url), credentials, Date.now())
     const failed = steps.find(isWrong)

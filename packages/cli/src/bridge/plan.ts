@@ -1,4 +1,4 @@
-import { isLoopback } from '@mortise/bridge/addresses'
+import { HTTP_SCHEMES, isLoopback, MQTT_SCHEMES, type Schemes } from '@mortise/bridge/addresses'
 
 export const SOURCE_KINDS = ['chirpstack', 'the-things-stack'] as const
 export type SourceKind = (typeof SOURCE_KINDS)[number]
@@ -20,7 +20,7 @@ export interface BridgePlan {
 }
 
 /** A URL by TLS, or on this machine. @throws Error */
-export function parseAddress(text: string, secure: readonly string[], plain: readonly string[]): string {
+function parseAddress(text: string, { secure, plain }: Schemes): string {
   const { protocol, hostname, username, password } = new URL(text)
   if (hostname === '' || username !== '' || password !== '') throw new RangeError('not an address without credentials')
   if (secure.includes(protocol) || (plain.includes(protocol) && isLoopback(hostname))) return text
@@ -28,11 +28,11 @@ export function parseAddress(text: string, secure: readonly string[], plain: rea
 }
 
 export function parseBroker(text: string): string {
-  return parseAddress(text, ['mqtts:', 'wss:'], ['mqtt:', 'ws:'])
+  return parseAddress(text, MQTT_SCHEMES)
 }
 
 export function parseService(text: string): string {
-  return parseAddress(text, ['https:'], ['http:'])
+  return parseAddress(text, HTTP_SCHEMES)
 }
 
 export function parseSink(text: string): PlannedSink {

@@ -8,7 +8,7 @@ import {
   readBridgeConfig,
   SILENT,
 } from '@mortise/bridge'
-import { ok, wrong } from '../kit/check.ts'
+import { isWrong, ok, wrong } from '../kit/check.ts'
 import { checkApi, checkSinks, checkSource } from './check-connections.ts'
 import { checkJoinServer } from './check-join-server.ts'
 import { checkCertificates, checkCodecs, checkData, checkListen } from './check-local.ts'
@@ -28,7 +28,9 @@ export async function checkBridge(path: string): Promise<BridgeCheck[]> {
   // No payload is opened here.
   config.kekRing[Symbol.dispose]()
   const assembly = await checkAssembly(config, path)
-  return [assembly, ...(await checkParts(config))]
+  // A part that cannot be made cannot be tried.
+  const parties = isWrong(assembly) ? [] : await checkParties(config)
+  return [assembly, ...(await checkLocal(config)), ...parties]
 }
 
 /** What goes together badly is seen when everything is made, before anything begins. */
@@ -45,13 +47,16 @@ async function checkAssembly(config: BridgeConfig, path: string): Promise<Bridge
   }
 }
 
-async function checkParts(config: BridgeConfig): Promise<BridgeCheck[]> {
-  const local = [
+async function checkLocal(config: BridgeConfig): Promise<BridgeCheck[]> {
+  return [
     ...checkCertificates(config, Date.now()),
     checkData(config),
     ...(await checkCodecs(config)),
     ...(await checkListen(config)),
   ]
-  const remote = [checkSource(config), checkApi(config), checkSinks(config), checkJoinServer(config)]
-  return [...local, ...(await Promise.all(remote)).flat()]
+}
+
+async function checkParties(config: BridgeConfig): Promise<BridgeCheck[]> {
+  const checks = [checkSource(config), checkApi(config), checkSinks(config), checkJoinServer(config)]
+  return (await Promise.all(checks)).flat()
 }

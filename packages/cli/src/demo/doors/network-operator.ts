@@ -61,7 +61,7 @@ export class NetworkOperator implements AsyncDisposable {
   }
 
   /** Has a device join, and tells the applications. */
-  async join(device: Device): Promise<KnownDevice> {
+  async join(device: Device): Promise<void> {
     const { devEui, macVersion } = device.identity
     const phyPayload = bytesToHex(await device.joinRequest())
     const activation = await this.#networkServer.request('activate', { phyPayload, macVersion })
@@ -76,7 +76,6 @@ export class NetworkOperator implements AsyncDisposable {
     }
     this.#devices.set(devEui, known)
     await this.#publish(joinEvent(known))
-    return known
   }
 
   /** Takes a frame from the air and publishes its payload, as it is. `event`: which of the day it is, for statistics. */
@@ -87,9 +86,7 @@ export class NetworkOperator implements AsyncDisposable {
     const data = Buffer.from(uplink.bytes('frmPayload'))
     const ofEvent = (this.ciphertexts[event] ??= [])
     ofEvent.push(data)
-    const { fCnt, fPort, confirmed } = {
-      ...{ fCnt: uplink.number('fCnt'), fPort: uplink.number('fPort'), confirmed: uplink.flag('confirmed') },
-    }
+    const [fCnt, fPort, confirmed] = [uplink.number('fCnt'), uplink.number('fPort'), uplink.flag('confirmed')]
     await this.#publish(upEvent(device, { fCnt, fPort, confirmed, data }))
   }
 

@@ -41,9 +41,7 @@ function refuseExisting(out: string): void {
 async function join({ doors, network }: Scene, narrator: Narrator): Promise<void> {
   narrator.act('The doors join through the public network, which asks the join server (Backend Interfaces).')
   const started = performance.now()
-  await inParallel(doors, AT_ONCE, async (door) => {
-    await network.join(door)
-  })
+  await inParallel(doors, AT_ONCE, (door) => network.join(door))
   const seconds = (performance.now() - started) / 1000
   const joined = doors.filter(({ session }) => session !== undefined).length
   narrator.show(joined === doors.length, `${joined} doors joined in ${seconds.toFixed(1)} s`)
