@@ -29,6 +29,10 @@ export class KekRing implements Disposable {
     this.#keks.set(label, new Secret(kek))
   }
 
+  get labels(): readonly string[] {
+    return [...this.#keks.keys()]
+  }
+
   /** Wipes a KEK that no envelope needs any more. @throws {ApplicationServerError} `kek_label_unknown` */
   remove(label: string): void {
     this.#find(label)[Symbol.dispose]()

@@ -2,6 +2,8 @@ import type { DeviceSessions, PayloadCodecs } from '@mortise/application-server'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CodecChoice } from './config.ts'
 import { BridgeError } from './errors.ts'
+import { ProblemWatch } from './problem-watch.ts'
+import { quoted } from './topic.ts'
 import { type Log, SILENT } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { NetworkEvent, ReceivedEvent } from './network-event.ts'
@@ -15,6 +17,8 @@ export interface BridgeOptions {
   readonly name: string
   /** One or more ways by which the events of one network come: all of one shape. */
   readonly sources: readonly [Source, ...Source[]]
+  /** Whether uplinks that the network tells in clear are passed on. */
+  readonly passClear?: boolean | undefined
   /** The same, in the same order, as those that the queue was opened for. */
   readonly sinks: readonly Sink[]
   readonly downlinkPath?: DownlinkPath | undefined
@@ -38,6 +42,8 @@ export interface BridgeTiming {
   readonly putOffMs: number
   /** How long a stop waits for what is in flight. */
   readonly stopMs: number
+  /** How often it is looked whether a problem began or ended. */
+  readonly lookMs: number
 }
 
 export const DEFAULT_BRIDGE_TIMING: BridgeTiming = {
@@ -45,7 +51,13 @@ export const DEFAULT_BRIDGE_TIMING: BridgeTiming = {
   retentionMs: 7 * 24 * 3_600_000,
   putOffMs: 60_000,
   stopMs: 10_000,
+  lookMs: 1000,
 }
+
+const MAX_PROFILE_LENGTH = 256
+
+/** So many events in a row that are none: the bridge is told of another network, or of another encoding. */
+const MALFORMED_IN_A_ROW = 10
 
 /**
  * Takes the encrypted events of a network over, opens them, and passes readings on to every sink; and downlinks back. At
@@ -62,6 +74,8 @@ export class Bridge {
   readonly #opener: Opener
   readonly #workers: readonly SinkWorker[]
   readonly #downlinks: Downlinks
+  readonly #watch: ProblemWatch
+  #malformed = 0
   #stopping: Promise<void> | undefined
 
   constructor(options: BridgeOptions) {
@@ -70,7 +84,7 @@ export class Bridge {
     const timing = { ...DEFAULT_BRIDGE_TIMING, ...options.timing }
     const [{ shape }] = sources
     const choices = new CodecChoices(codecChoices)
-    const messages = new MessageMaker({ source: name, shape, codecs, choices, metrics })
+    const messages = new MessageMaker({ source: name, shape, codecs, choices, metrics, log, now })
     const waiting = new WaitingEvents({ queue, shape, sessions, messages, metrics, log, now })
     this.#options = options
     this.#timing = timing
@@ -94,6 +108,7 @@ export class Bridge {
     })
     const addressOf = queue.addressOf.bind(queue)
     this.#downlinks = new Downlinks({ path: downlinkPath, sessions, addressOf, codecs, choices, metrics, log })
+    this.#watch = new ProblemWatch(() => this.problems(), log)
     this.#showGauges()
   }
 
@@ -104,6 +119,7 @@ export class Bridge {
     this.#opener.start()
     for (const seq of queue.waitingAtStart) this.#opener.enqueue(seq)
     await Promise.all(sources.map((source) => source.start((event) => this.#take(event))))
+    this.#watch.start(this.#timing.lookMs)
     this.#log.info('the bridge has started', { waiting: queue.waitingAtStart.length, sinks: sinks.length })
   }
 
@@ -111,7 +127,15 @@ export class Bridge {
   problems(): string[] {
     const { queue, sources } = this.#options
     const problems = [queue.problem, this.#opener.problem, ...this.#workers.map(({ problem }) => problem)]
-    return [...sources.map(({ problem }) => problem), ...problems].filter((problem) => problem !== undefined)
+    const found = [...sources.map(({ problem }) => problem), ...problems].filter((problem) => problem !== undefined)
+    if (this.#malformed < MALFORMED_IN_A_ROW) return found
+    return [...found, `the last ${this.#malformed} events were none of this network: look at source.kind and encoding`]
+  }
+
+  /** What an operator may want to know beside problems. */
+  notes(): string[] {
+    const { putOff } = this.#opener
+    return putOff === 0 ? [] : [`${putOff} uplinks wait for a session or a key`]
   }
 
   /**
@@ -128,6 +152,7 @@ export class Bridge {
   }
 
   async #stop(): Promise<void> {
+    this.#watch.stop()
     const { sources, sinks } = this.#options
     const timeout = new AbortController()
     const late = delay(this.#timing.stopMs, false, { signal: timeout.signal }).catch(() => false)
@@ -146,7 +171,7 @@ export class Bridge {
   async #take(event: ReceivedEvent): Promise<void> {
     this.metrics.count('received')
     const network = this.#parse(event)
-    if (network === undefined) return
+    if (network === undefined || !this.#mayPass(network)) return
     const seq = await this.#append(event, network)
     if (seq === 'copy') {
       this.metrics.count('copies')
@@ -156,14 +181,26 @@ export class Bridge {
     this.#opener.enqueue(seq)
   }
 
+  /** An uplink that the network tells in clear may be its own invention: it is passed on only where the owner wants that. */
+  #mayPass(network: NetworkEvent): boolean {
+    if (network.kind !== 'other' || network.isClearUplink !== true) return true
+    const { passClear = false } = this.#options
+    this.metrics.count('notEncrypted', { outcome: passClear ? 'passed' : 'dropped' })
+    if (!passClear) this.#log.warn('an uplink was dropped, because the network told it in clear: see source.passClear')
+    return passClear
+  }
+
   /** What is no event will not become one when it is sent again. */
   #parse(event: ReceivedEvent): NetworkEvent | undefined {
     try {
-      return this.#options.sources[0].shape.parse(event)
+      const network = this.#options.sources[0].shape.parse(event)
+      this.#malformed = 0
+      return network
     } catch (error) {
       if (!(error instanceof BridgeError)) throw error
       this.metrics.count('dropped', { reason: error.code })
-      this.#log.warn('an event was dropped', { reason: error.code })
+      this.#malformed++
+      this.#log.warn('an event was dropped', { topic: quoted(event.topic), reason: error.code, says: error.message })
       return undefined
     }
   }
@@ -202,7 +239,13 @@ export class Bridge {
 function noteOf(network: NetworkEvent): DeviceNote | undefined {
   if (network.kind === 'other') return undefined
   const { devEui, address } = network
-  return { devEui, address, profile: network.kind === 'uplink' ? network.deviceProfile : undefined }
+  const profile = network.kind === 'uplink' ? network.deviceProfile : undefined
+  // Kept for good, and by a network's word: no owner writes a longer one into a configuration.
+  return {
+    devEui,
+    address,
+    profile: profile !== undefined && profile.length <= MAX_PROFILE_LENGTH ? profile : undefined,
+  }
 }
 
 function workersOf(sinks: readonly Sink[], queue: EventQueue): { readonly sink: Sink; readonly bit: number }[] {

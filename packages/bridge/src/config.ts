@@ -41,6 +41,8 @@ export interface SourceConfig {
   readonly mqtt?: (MqttAddress & { readonly topic: string }) | undefined
   /** ChirpStack only. */
   readonly encoding: 'json' | 'protobuf'
+  /** Whether uplinks that the network tells in clear are passed on: of devices that are not end-to-end encrypted. */
+  readonly passClear?: boolean | undefined
   /** ChirpStack only, which tells none: the one to ask the join server for, where it names a session alone. */
   readonly joinEui?: JoinEui | undefined
   readonly webhook?: WebhookListener | undefined
@@ -75,6 +77,8 @@ export interface BridgeConfig {
         readonly service: ServiceAddress & { readonly ca: Buffer }
         readonly asId: string
         readonly protocolVersion: '1.0' | '1.1'
+        /** Who gives AppSKeys: the network, with its events, as far as it does; or always the join server. */
+        readonly keysFrom: 'network' | 'join-server'
       }
     | undefined
   readonly kekRing: KekRing

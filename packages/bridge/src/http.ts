@@ -6,6 +6,8 @@ export interface Observed {
   metrics(): string
   /** What an operator should know, in words; none while all is well. */
   problems(): readonly string[]
+  /** What an operator may want to know, and no reason to restart anything. */
+  notes(): readonly string[]
 }
 
 export interface ObservationAddress {
@@ -63,7 +65,7 @@ function answer(observed: Observed, { method, url }: IncomingMessage, response: 
       break
     case '/readyz': {
       const problems = observed.problems()
-      send(response, problems.length === 0 ? 200 : 503, { problems })
+      send(response, problems.length === 0 ? 200 : 503, { problems, notes: observed.notes() })
       break
     }
     default:
@@ -71,7 +73,11 @@ function answer(observed: Observed, { method, url }: IncomingMessage, response: 
   }
 }
 
-function send(response: ServerResponse, status: number, body: { readonly problems: readonly string[] }): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  body: { readonly problems: readonly string[]; readonly notes?: readonly string[] },
+): void {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
   response.end(`${JSON.stringify(body)}\n`)
 }

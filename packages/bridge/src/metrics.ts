@@ -12,6 +12,8 @@ const COUNTERS = {
     'Times that an uplink was put off, because its key is not known.',
     ['reason'],
   ],
+  stuck: ['mortise_bridge_stuck_total', 'Events that an unexpected error left for the next start.', ['reason']],
+  notEncrypted: ['mortise_bridge_not_encrypted_total', 'Uplinks that the network told in clear.', ['outcome']],
   dropped: ['mortise_bridge_dropped_total', 'Events that were dropped for good.', ['reason']],
   joinFailed: ['mortise_bridge_join_failed_total', 'Join events of which nothing could be learned.', ['reason']],
   delivered: ['mortise_bridge_delivered_total', 'Messages that a sink has taken.', ['sink']],

@@ -50,6 +50,8 @@ export interface JoinOfNetwork extends OfDevice {
 export interface OtherEvent {
   readonly kind: 'other'
   readonly id: string
+  /** An uplink whose payload, or what is made of it, the network itself tells: whether a device ever said it, nobody knows. */
+  readonly isClearUplink?: boolean
 }
 
 export type NetworkEvent = UplinkOfNetwork | JoinOfNetwork | OtherEvent

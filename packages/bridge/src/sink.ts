@@ -50,11 +50,13 @@ export interface Sink extends AsyncDisposable {
   readonly name: string
   /** Why nothing can be passed on at present, in words for an operator; undefined while all is well. */
   readonly problem: string | undefined
+  /** Whether there is a connection over which deliveries go; absent where each makes its own. */
+  readonly isConnected?: boolean
   /** Begins; tries connections again for ever. `command` resolves when a downlink was taken over by the network. */
   start(command: (command: DownlinkCommand) => Promise<void>): Promise<void>
   /**
    * Resolves when the receiver has it, or when this sink passes on nothing of its kind. Many may be under way at once.
-   * @throws {BridgeError} `sink_failed`: to be tried again; `sink_refused`: the receiver will never take this one
+   * @throws {BridgeError} `sink_failed`, `sink_busy`: to be tried again; `sink_refused`: the receiver will never take this one
    */
   deliver(message: Message): Promise<void>
   /** Takes no more commands. */

@@ -31,7 +31,7 @@ export interface DownlinkPath extends AsyncDisposable {
   nextFCntDown(devEui: DevEui, address: string): Promise<number | undefined>
   /**
    * Resolves when the network has queued it.
-   * @throws {BridgeError} `downlink_refused`: never queued; `downlink_unknown`: whether it was queued is not known
+   * @throws {BridgeError} `downlink_refused`: never queued, and {@link DownlinkPath.nextFCntDown} may know why; `downlink_unknown`: whether it was queued is not known
    */
   send(downlink: SealedDownlink): Promise<void>
 }

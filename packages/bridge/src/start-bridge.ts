@@ -30,7 +30,7 @@ const CODEC_LIMITS = { timeMs: 1000 }
 
 /**
  * Makes everything that a configuration asks for, and begins. The KEK ring stays the caller's.
- * @throws {BridgeError} `queue_unusable`, also where another bridge runs on the directory; `config_invalid`
+ * @throws {BridgeError} `queue_unusable`, `directory_in_use`, `config_invalid`
  */
 export async function startBridge(config: BridgeConfig, log: Log): Promise<RunningBridge> {
   await using cleanup = new AsyncDisposableStack()
@@ -45,11 +45,24 @@ export async function startBridge(config: BridgeConfig, log: Log): Promise<Runni
   if (downlinkPath !== undefined) cleanup.use(downlinkPath)
   const codecs = cleanup.use(new PayloadCodecs(CODEC_LIMITS))
   const bridge = new Bridge({
-    ...{ name: config.source.name, sources: [source, ...others], sinks, downlinkPath, queue, codecs, log },
+    ...{
+      name: config.source.name,
+      passClear: config.source.passClear,
+      sources: [source, ...others],
+      sinks,
+      downlinkPath,
+      queue,
+      codecs,
+      log,
+    },
     ...{ sessions: openSessions(config, cleanup), codecChoices: config.codecs },
   })
   cleanup.defer(() => bridge.stop())
-  const observed = { metrics: () => bridge.metrics.render(), problems: () => bridge.problems() }
+  const observed = {
+    metrics: () => bridge.metrics.render(),
+    problems: () => bridge.problems(),
+    notes: () => bridge.notes(),
+  }
   const listener = config.listen && cleanup.use(await listen(observed, config.listen))
   await bridge.start()
   const running = cleanup.move()
@@ -90,10 +103,10 @@ function openSessions({ data, kekRing, joinServer }: BridgeConfig, cleanup: Asyn
   mkdirSync(data.directory, { recursive: true, mode: 0o700 })
   const store = cleanup.use(new SqliteSessionStore(join(data.directory, SESSIONS_FILE)))
   if (joinServer === undefined) return new DeviceSessions({ store, kekRing })
-  const { asId, protocolVersion, service } = joinServer
+  const { asId, protocolVersion, service, keysFrom } = joinServer
   const client = cleanup.use(connect(service))
   const appSKeyClient = new AppSKeyClient({ joinServer: client, kekRing, asId, protocolVersion })
-  return new DeviceSessions({ store, kekRing, appSKeyClient })
+  return new DeviceSessions({ store, kekRing, appSKeyClient, keysFrom })
 }
 
 function connect(service: NonNullable<BridgeConfig['joinServer']>['service']): BackendInterfacesClient {

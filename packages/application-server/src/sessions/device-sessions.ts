@@ -73,6 +73,12 @@ export interface DeviceSessionsOptions {
   readonly kekRing: KekRing
   /** Asks the join server for keys that the network does not pass on. */
   readonly appSKeyClient?: Pick<AppSKeyClient, 'fetchEnvelope'> | undefined
+  /**
+   * Whose word tells which AppSKey is which device's. An envelope does not say whose key is in it: a network could tell
+   * that of one device with the events of another. The join server answers for a DevEUI; it is asked once a session, and
+   * needs SessionKeyID and JoinEUI in the events. Default `network`.
+   */
+  readonly keysFrom?: 'network' | 'join-server' | undefined
   /** Milliseconds of Unix time. */
   readonly now?: () => number
 }
@@ -95,12 +101,14 @@ export class DeviceSessions {
   readonly #store: SessionStore
   readonly #kekRing: KekRing
   readonly #envelopes: EnvelopeSource
+  readonly #keysFrom: 'network' | 'join-server'
   readonly #now: () => number
 
-  constructor({ store, kekRing, appSKeyClient, now = Date.now }: DeviceSessionsOptions) {
+  constructor({ store, kekRing, appSKeyClient, keysFrom = 'network', now = Date.now }: DeviceSessionsOptions) {
     this.#store = store
     this.#kekRing = kekRing
     this.#envelopes = new EnvelopeSource(appSKeyClient, now)
+    this.#keysFrom = keysFrom
     this.#now = now
   }
 
@@ -157,7 +165,8 @@ export class DeviceSessions {
     const { devEui, devAddr, joinEui, sessionKeyId } = event
     requireTime(event.timeMs)
     if (sessionKeyId !== undefined) requireSessionKeyId(sessionKeyId)
-    const appSKey = event.appSKey === undefined ? undefined : requireWrapped(event.appSKey)
+    const told = this.#keysFrom === 'network' ? event.appSKey : undefined
+    const appSKey = told === undefined ? undefined : requireWrapped(told)
     const announced = { devEui, devAddr, joinEui, sessionKeyId, appSKey }
     const id = sessionIdOf(announced)
     if (id === undefined) return undefined

@@ -58,9 +58,9 @@ export class EnvelopeSource {
   }
 
   async #fetch({ devEui, joinEui, sessionKeyId }: StoredSession): Promise<KeyEnvelope> {
-    if (this.#client === undefined || joinEui === undefined || sessionKeyId === undefined) {
-      throw new ApplicationServerError('join_server_missing', 'There is no join server to ask for the AppSKey.')
-    }
+    if (this.#client === undefined) throw missing('There is no join server to ask for the AppSKey.')
+    if (joinEui === undefined) throw missing('The join server cannot be asked: no event tells the JoinEUI.')
+    if (sessionKeyId === undefined) throw missing('The join server cannot be asked: no event tells the SessionKeyID.')
     return await this.#client.fetchEnvelope({ devEui, joinEui, sessionKeyId })
   }
 
@@ -70,4 +70,8 @@ export class EnvelopeSource {
     if (oldest !== undefined && this.#refusals.size >= MAX_REFUSALS) this.#refusals.delete(oldest)
     this.#refusals.set(id, { untilMs: this.#now() + ASK_AGAIN_AFTER_MS, error })
   }
+}
+
+function missing(message: string): ApplicationServerError {
+  return new ApplicationServerError('join_server_missing', message)
 }

@@ -269,3 +269,24 @@ describe('a downlink', () => {
     expect((await one.sessions.downlink(DEV_EUI, lock)).fCnt).toBe(0)
   })
 })
+
+describe('an AppSKey that the network tells with the events of another device', () => {
+  const other = { ...uplink(7, 1), devEui: parseDevEui('70b3d57ed0ffffff'), sessionKeyId: Uint8Array.of(9) }
+
+  test('is taken at its word, where it may be', async () => {
+    expect(await read(other)).toBe('reading open')
+    expect(one.joinServer.asked).toEqual([])
+  })
+
+  test('is not looked at, where the join server gives the keys', async () => {
+    const careful = owner(new MemorySessionStore(), 'join-server')
+    expect(await read(uplink(7, 1), careful)).toBe('reading open')
+    expect(await read(uplink(7, 2), careful)).toBe('reading open')
+    // The join server gives the key of that device and session, under which these bytes say nothing.
+    expect(await read(other, careful)).not.toBe('reading open')
+    expect(careful.joinServer.asked).toEqual(['07', '09'])
+    const unnamed = { ...without(uplink(8, 1), 'sessionKeyId'), devEui: parseDevEui('70b3d57ed0fffffe') }
+    expect(await read(unnamed, careful)).toBe('not_announced')
+    expect(await read(unnamed)).toBe('reading open')
+  })
+})

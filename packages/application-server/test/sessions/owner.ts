@@ -68,13 +68,13 @@ export interface Owner {
   nowMs: number
 }
 
-export function owner(store: SessionStore): Owner {
+export function owner(store: SessionStore, keysFrom?: 'network' | 'join-server'): Owner {
   const kekRing = new KekRing()
   kekRing.add('as-1', KEK)
   const joinServer = new JoinServer()
   const appSKeyClient = new AppSKeyClient({ joinServer, kekRing, asId: 'as.example', protocolVersion: '1.0' })
   const one: Owner = {
-    sessions: new DeviceSessions({ store, kekRing, appSKeyClient, now: () => one.nowMs }),
+    sessions: new DeviceSessions({ store, kekRing, appSKeyClient, keysFrom, now: () => one.nowMs }),
     joinServer,
     kekRing,
     nowMs: 1_800_000_000_000,

@@ -14,7 +14,14 @@ import {
 } from '../event-json.ts'
 import type { DownlinkCommand } from '../sink.ts'
 import type { CommandShape } from '../sinks/command-inbox.ts'
+import { embeddedMessages, isDeeperThan } from './protobuf-fields.ts'
 import { COMMAND_FILTERS, parseCommandTopic } from './topics.ts'
+
+/** Field number of integration.DownlinkCommand. */
+const OBJECT = 6
+
+/** As deep as a codec may nest a reading. */
+const MAX_OBJECT_LEVELS = 32
 
 interface CommandFields {
   readonly devEui: string
@@ -75,6 +82,9 @@ function readProtobuf(body: Uint8Array): CommandFields {
 function deserialize(body: Uint8Array): integrationPb.DownlinkCommand {
   requireEventSize(body)
   try {
+    if (embeddedMessages(body, OBJECT).some((object) => isDeeperThan(MAX_OBJECT_LEVELS, object))) {
+      throw new RangeError('Its object is nested too deeply.')
+    }
     return integrationPb.DownlinkCommand.deserializeBinary(body)
   } catch (cause) {
     throw malformed('it is no DownlinkCommand of Protobuf', { cause })

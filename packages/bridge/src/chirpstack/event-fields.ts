@@ -33,6 +33,8 @@ export interface UplinkFields extends JoinFields {
   readonly fPort: number
   /** FRMPayload; encrypted if there is a context. */
   readonly data: Uint8Array
+  /** Whether there is an `object`, which only a codec at the network can have made. */
+  readonly hasObject: boolean
   readonly rx: readonly Reception[]
 }
 

@@ -12,9 +12,9 @@ import { encodeAddress, isApplicationId, parseEventTopic } from './topics.ts'
  * Whether FRMPayload is encrypted says JoinServerContext, and nothing else. ChirpStack tells it with a session whose
  * AppSKey it does not use itself: wrapped, or named by a SessionKeyID; such a payload it passes on as it is. Without
  * it ChirpStack has the AppSKey, and `data` is in clear; to decrypt that would give noise, and `object` may be filled
- * already. Such an event is passed on as it came. (A join server that gives neither AppSKey nor SessionKeyID leaves
- * `data` encrypted without a word; the event does not tell, and nobody has the key.) The same for an uplink without
- * FRMPayload, and for FPort 0, which is the network's.
+ * already. (A join server that gives neither AppSKey nor SessionKeyID leaves
+ * `data` encrypted without a word; the event does not tell, and nobody has the key.) Such an uplink is told
+ * apart from one without FRMPayload, or of FPort 0, which is the network's.
  */
 export class ChirpStackShape implements EventShape {
   readonly #encoding: Encoding
@@ -41,7 +41,7 @@ export class ChirpStackShape implements EventShape {
   #uplink(devEui: string, { body }: ReceivedEvent): NetworkEvent {
     const fields = this.#encoding.readUplink(body)
     const device = ofDevice('up', devEui, fields, body)
-    if (!isEncrypted(fields)) return { kind: 'other', id: device.id }
+    if (!isEncrypted(fields)) return { kind: 'other', id: device.id, isClearUplink: tellsAPayload(fields) }
     return {
       ...device,
       kind: 'uplink',
@@ -62,6 +62,10 @@ export class ChirpStackShape implements EventShape {
 
 function isEncrypted({ context, fPort, data }: UplinkFields): boolean {
   return namesASession(context) && fPort !== 0 && data.length > 0
+}
+
+function tellsAPayload({ fPort, data, hasObject }: UplinkFields): boolean {
+  return hasObject || (fPort !== 0 && data.length > 0)
 }
 
 function namesASession(context: JoinServerContextFields | undefined): boolean {

@@ -25,6 +25,7 @@ export const JSON_ENCODING: Encoding = {
       fCnt: unsignedMember(event, 'fCnt', MAX_F_CNT),
       fPort: unsignedMember(event, 'fPort', 255),
       data: base64Member(event, 'data'),
+      hasObject: (event['object'] ?? null) !== null,
       rx: objectsMember(event, 'rxInfo').flatMap(reception),
     }
   },

@@ -14,12 +14,14 @@ const JOIN_SERVER_CONTEXT = 15
 /** ChirpStack with `json=false`. */
 export const PROTOBUF_ENCODING: Encoding = {
   readUplink(body) {
-    const event = reading(body, (bytes) => integrationPb.UplinkEvent.deserializeBinary(bytes))
+    // `object` is not looked at, and the library takes seconds for one that is nested thousands of times.
+    const event = reading(body, (bytes) => integrationPb.UplinkEvent.deserializeBinary(withoutFields(bytes, [OBJECT])))
     return {
       ...joinFields(event),
       fCnt: event.getFCnt(),
       fPort: event.getFPort(),
       data: event.getData_asU8(),
+      hasObject: embeddedMessage(body, OBJECT) !== undefined,
       rx: event.getRxInfoList().map((rx) => ({ gatewayId: rx.getGatewayId(), rssi: rx.getRssi(), snr: rx.getSnr() })),
     }
   },

@@ -11,10 +11,37 @@ export function withoutFields(message: Uint8Array, numbers: readonly number[]): 
 
 /** The bytes of an embedded message, the last one of that number. @throws {RangeError} */
 export function embeddedMessage(message: Uint8Array, number: number): Uint8Array | undefined {
-  const field = fieldsOf(message).findLast((one) => one.number === number && one.wireType === 2)
-  if (field === undefined) return undefined
-  const [, start] = varint(message, varint(message, field.start)[1])
-  return message.subarray(start, field.end)
+  return embeddedMessages(message, number).at(-1)
+}
+
+/**
+ * Whether members of a google.protobuf.Struct are nested deeper than so many levels. The generated classes take time with
+ * the square of that: seconds for some kilobytes.
+ * @throws {RangeError} when it is no message of Protobuf
+ */
+export function isDeeperThan(levels: number, struct: Uint8Array): boolean {
+  return membersOfStruct(struct).some((value) => isDeepValue(levels, value))
+}
+
+/** google.protobuf.Value: 5 is a Struct, 6 a ListValue, whose field 1 are Values again. */
+function isDeepValue(levels: number, value: Uint8Array): boolean {
+  const structs = embeddedMessages(value, 5)
+  const lists = embeddedMessages(value, 6)
+  if (structs.length + lists.length > 0 && levels <= 1) return true
+  const values = [...structs.flatMap(membersOfStruct), ...lists.flatMap((list) => embeddedMessages(list, 1))]
+  return values.some((one) => isDeepValue(levels - 1, one))
+}
+
+/** A Struct is a map: each field 1 is an entry, whose field 2 is the value. */
+function membersOfStruct(struct: Uint8Array): Uint8Array[] {
+  return embeddedMessages(struct, 1).flatMap((entry) => embeddedMessages(entry, 2))
+}
+
+/** The bytes of all embedded messages of a number. @throws {RangeError} */
+export function embeddedMessages(message: Uint8Array, number: number): Uint8Array[] {
+  return fieldsOf(message)
+    .filter((field) => field.number === number && field.wireType === 2)
+    .map(({ start, end }) => message.subarray(varint(message, varint(message, start)[1])[1], end))
 }
 
 interface FieldPlace {

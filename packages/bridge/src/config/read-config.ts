@@ -50,6 +50,7 @@ export async function readBridgeConfig(path: string): Promise<BridgeConfig> {
   const joinServer = root.has('joinServer')
     ? await attempt(() => readJoinServer(root.value('joinServer'), directory))
     : undefined
+  await attempt(() => source && refuseUnnamedJoinEui(root, source, joinServer))
   const kekRing = new KekRing()
   const keks = await readList(root, 'keks', MAX_KEKS, attempt, async (item, at) => {
     await readKek(item, at, directory, kekRing)
@@ -112,6 +113,16 @@ function refuseLoop(root: Section, { mqtt }: SourceConfig, sinks: readonly SinkC
       "has the source's own broker, in the source's own topics: readings would come back as events",
       'name a broker of your own, or write shape: reading',
     )
+}
+
+/** The join server is asked by JoinEUI, which ChirpStack does not tell. */
+function refuseUnnamedJoinEui(root: Section, source: SourceConfig, joinServer: BridgeConfig['joinServer']): void {
+  if (joinServer?.keysFrom !== 'join-server' || source.kind !== 'chirpstack' || source.joinEui !== undefined) return
+  root.fault(
+    'joinServer.keysFrom',
+    'needs source.joinEui, because ChirpStack does not tell the JoinEUI',
+    'write the JoinEUI of the devices there',
+  )
 }
 
 function refuseKeks(root: Section): never {

@@ -42,7 +42,7 @@ function addTo(ring: KekRing, label: string, kek: Uint8Array, section: Section):
 
 /** @throws SectionFault */
 export async function readJoinServer(value: unknown, directory: string): Promise<BridgeConfig['joinServer']> {
-  const members = ['url', 'asId', 'protocolVersion', 'tokenFile', ...TLS_MEMBERS]
+  const members = ['url', 'asId', 'protocolVersion', 'keysFrom', 'tokenFile', ...TLS_MEMBERS]
   const section = new Section(value, 'joinServer', directory, members)
   const url = readUrl(section, HTTPS_ONLY, 'https://js.example.com:8443')
   const asId = section.text('asId', 'write the AS-ID under which the join server lets the owner in')
@@ -59,5 +59,6 @@ export async function readJoinServer(value: unknown, directory: string): Promise
       'name certFile and keyFile, or tokenFile: the join server asks who comes',
     )
   const protocolVersion = section.choice('protocolVersion', ['1.0', '1.1'], '1.0')
-  return { service: { url, token, ca, cert, key }, asId, protocolVersion }
+  const keysFrom = section.choice('keysFrom', ['network', 'join-server'], 'network')
+  return { service: { url, token, ca, cert, key }, asId, protocolVersion, keysFrom }
 }

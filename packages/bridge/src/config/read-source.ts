@@ -16,6 +16,7 @@ export async function readSource(value: unknown, directory: string): Promise<Sou
     'joinEui',
     'mqtt',
     'encoding',
+    'passClear',
     'webhook',
     'api',
   ])
@@ -32,6 +33,7 @@ export async function readSource(value: unknown, directory: string): Promise<Sou
     kind,
     name: section.optionalText('name') ?? kind,
     encoding,
+    passClear: section.flag('passClear'),
     joinEui: readJoinEui(section, kind),
     mqtt: mqtt && { ...(await readMqtt(mqtt)), topic: readTopicFilter(mqtt, kind) },
     webhook: webhook && (await readWebhook(webhook)),

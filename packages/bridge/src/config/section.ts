@@ -65,6 +65,13 @@ export class Section {
     return choices.find((choice) => choice === text) ?? this.fault(name, 'is none of its values', remedy)
   }
 
+  /** Absent is false. */
+  flag(name: string): boolean {
+    const value = this.value(name) ?? false
+    if (typeof value === 'boolean') return value
+    return this.fault(name, 'must be true or false', 'write it without quotation marks')
+  }
+
   integer(name: string, min: number, max: number, usual: number): number {
     const value = this.value(name) ?? usual
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value

@@ -25,6 +25,7 @@ export interface DeviceEventsOptions {
   readonly now: () => number
 }
 
+type Unopened = Exclude<Opening, { kind: 'opened' }>
 type Uplink = RememberedEvent & { readonly network: UplinkOfNetwork }
 
 /** Opens the events of devices. Its caller lets the events of one device follow one another. */
@@ -90,7 +91,7 @@ export class DeviceEvents {
       await this.retry(devEui)
     }
     const opening = await this.#disk.run(() => openUplink(this.#options.sessions, uplink))
-    if (opening.kind === 'put_off') this.#wait(event, group, opening.reason)
+    if (opening.kind === 'put_off') this.#wait(event, group, opening)
     else this.#conclude(event, opening, event.seq <= this.#options.lastAtStart)
   }
 
@@ -103,7 +104,7 @@ export class DeviceEvents {
         const opening = await this.#disk.run(() => openUplink(sessions, event.network.uplink))
         if (opening.kind !== 'put_off') this.#conclude(event, opening, true)
         else if (!this.#isTooOld(event)) return
-        else this.#drop(event, opening.reason)
+        else this.#drop(event, opening)
       }
       this.#putOff.shift(group)
     }
@@ -115,7 +116,7 @@ export class DeviceEvents {
    */
   #conclude(event: Uplink, opening: Exclude<Opening, { kind: 'put_off' }>, mayBeFirst: boolean): void {
     const { metrics, waiting, opened } = this.#options
-    if (opening.kind === 'impossible') this.#drop(event, opening.reason)
+    if (opening.kind === 'impossible') this.#drop(event, opening)
     else if (opening.first || mayBeFirst) {
       metrics.count('readings')
       event.reading = opening.reading
@@ -126,17 +127,17 @@ export class DeviceEvents {
     }
   }
 
-  #wait({ seq, network: { devEui } }: Uplink, group: string, reason: string): void {
+  #wait({ seq, network: { devEui } }: Uplink, group: string, { reason, says }: Unopened): void {
     const { metrics, log, now, putOffMs } = this.#options
     metrics.count('putOff', { reason })
-    log.warn('an uplink was put off', { devEui, reason })
+    log.warn('an uplink was put off', { devEui, reason, says })
     this.#putOff.add(group, devEui, seq, now() + putOffMs)
   }
 
-  #drop({ seq, network: { devEui } }: Uplink, reason: string): void {
+  #drop({ seq, network: { devEui } }: Uplink, { reason, says }: Unopened): void {
     const { metrics, log, waiting } = this.#options
     metrics.count('dropped', { reason })
-    log.warn('an uplink was dropped', { devEui, reason })
+    log.warn('an uplink was dropped', { devEui, reason, says })
     waiting.drop(seq)
   }
 

@@ -16,6 +16,7 @@ import type { DownlinkCommand } from '../sink.ts'
 import type { DownlinkPath, SealedDownlink } from '../source.ts'
 import type { CodecChoices } from './codec-choices.ts'
 import { DeviceTurns } from './device-turns.ts'
+import { isStoreFailure } from './open-uplink.ts'
 
 export interface DownlinksOptions {
   /** Absent where the network is told of no way. */
@@ -52,7 +53,7 @@ export class Downlinks {
 
   /**
    * Resolves when the network has queued the downlink. Of one device they are sent one after the other.
-   * @throws {BridgeError} `device_unknown`, `downlink_refused`, `downlink_unknown`, `queue_failed`
+   * @throws {BridgeError} `device_unknown`, `downlink_refused`, `downlink_unavailable`, `downlink_unknown`, `queue_failed`
    */
   async send(command: DownlinkCommand): Promise<void> {
     const { metrics, log } = this.#options
@@ -74,8 +75,8 @@ export class Downlinks {
   }
 
   async #take(command: DownlinkCommand): Promise<void> {
-    if (this.#stopping.signal.aborted) throw new BridgeError('downlink_refused', 'The bridge stops.')
-    if (this.#underWay.size >= MAX_WAITING) throw new BridgeError('downlink_refused', 'Too many downlinks wait.')
+    if (this.#stopping.signal.aborted) throw new BridgeError('downlink_unavailable', 'The bridge stops.')
+    if (this.#underWay.size >= MAX_WAITING) throw new BridgeError('downlink_unavailable', 'Too many downlinks wait.')
     const turn = this.#turns.run(command.devEui, () => this.#send(command))
     this.#underWay.add(turn)
     try {
@@ -91,9 +92,20 @@ export class Downlinks {
     const known = addressOf(devEui)
     if (known === undefined) throw new BridgeError('device_unknown', `No event of ${devEui} was seen yet.`)
     const clear = payload instanceof Uint8Array ? { fPort, payload } : await this.#encode(devEui, known, fPort, payload)
-    const next = await path.nextFCntDown(devEui, known.address)
-    const sealed = await sessions.downlink(devEui, clear, next)
-    await this.#sendSealed(path, { ...sealed, confirmed, address: known.address })
+    const { address } = known
+    const seal = async (next: number | undefined): Promise<SealedDownlink> => {
+      return { ...(await sessions.downlink(devEui, clear, next)), confirmed, address }
+    }
+    const sealed = await seal(await path.nextFCntDown(devEui, address))
+    try {
+      await this.#sendSealed(path, sealed)
+    } catch (error) {
+      if (!(error instanceof BridgeError) || error.code !== 'downlink_refused') throw error
+      // A refusal may tell how far the network has counted itself.
+      const next = await path.nextFCntDown(devEui, address)
+      if (next === undefined || next <= sealed.fCnt) throw error
+      await this.#sendSealed(path, await seal(next))
+    }
   }
 
   /** The counter is used up with the first sending, whatever comes of it: what is sent again is the same frame. */
@@ -116,23 +128,26 @@ export class Downlinks {
     const codec = this.#options.choices.codecOf(devEui, profile)
     if (codec === undefined) throw new BridgeError('downlink_refused', 'An object needs a codec, and there is none.')
     try {
-      const { bytes, fPort: chosen, errors } = await this.#options.codecs.encodeDownlink(codec, { data, fPort })
-      if (bytes === undefined) throw this.#codecFailed(codec, 'codec_errors', errors.join('; '))
+      const { bytes, fPort: chosen } = await this.#options.codecs.encodeDownlink(codec, { data, fPort })
+      if (bytes === undefined) throw this.#codecFailed(codec, 'codec_errors')
       return { fPort: chosen ?? fPort, payload: bytes }
     } catch (error) {
       if (!(error instanceof CodecError)) throw error
-      throw this.#codecFailed(codec, error.code, error.message)
+      throw this.#codecFailed(codec, error.code)
     }
   }
 
-  #codecFailed({ name }: Codec, code: string, detail: string): BridgeError {
+  /** What the codec itself says stays out: it may hold what was to be sent, and a log may show this error. */
+  #codecFailed({ name }: Codec, code: string): BridgeError {
     this.#options.metrics.count('codecErrors', { codec: name, code })
-    return new BridgeError('downlink_refused', `The codec ${JSON.stringify(name)} did not encode it: ${detail}`)
+    return new BridgeError('downlink_refused', `The codec ${JSON.stringify(name)} did not encode it: ${code}.`)
   }
 }
 
 function asBridgeError(error: unknown): BridgeError {
   if (error instanceof BridgeError) return error
+  if (isStoreFailure(error))
+    return new BridgeError('downlink_unavailable', 'The sessions cannot be read.', { cause: error })
   const says = error instanceof ApplicationServerError ? error.message : 'It could not be sent.'
   return new BridgeError('downlink_refused', says, { cause: error })
 }

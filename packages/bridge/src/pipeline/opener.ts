@@ -1,6 +1,7 @@
 import { DeviceEvents, type DeviceEventsOptions } from './device-events.ts'
 import { DeviceTurns } from './device-turns.ts'
 import { Fifo } from './fifo.ts'
+import { reasonOf } from './reason-of.ts'
 import { UntilItWorks } from './until-it-works.ts'
 
 /** How many events are under way at once: each may wait for the join server. */
@@ -17,6 +18,7 @@ export class Opener {
   readonly #stopping = new AbortController()
   readonly #underWay = new Set<Promise<void>>()
   #timer: NodeJS.Timeout | undefined
+  #failed = 0
 
   constructor(options: DeviceEventsOptions) {
     this.#options = options
@@ -26,7 +28,9 @@ export class Opener {
 
   /** Why nothing can be opened at present, in words for an operator. */
   get problem(): string | undefined {
-    return this.#disk.problem
+    const stuck =
+      this.#failed === 0 ? undefined : `${this.#failed} events could not be opened, and wait for the next start`
+    return this.#disk.problem ?? stuck
   }
 
   /** How many uplinks wait for a session or a key. */
@@ -77,7 +81,9 @@ export class Opener {
     const tracked = work.catch((error: unknown) => {
       // What was not opened waits on disk, and is opened by the next process.
       if (this.#stopping.signal.aborted) return
-      this.#options.log.warn('an event could not be opened', { error: error instanceof Error ? error.name : 'unknown' })
+      this.#failed++
+      this.#options.metrics.count('stuck', { reason: reasonOf(error) })
+      this.#options.log.warn('an event could not be opened, and waits for the next start', { reason: reasonOf(error) })
     })
     this.#underWay.add(tracked)
     void tracked.then(() => {

@@ -8,7 +8,7 @@ interface Retry {
 const FIRST_DELAY_MS = 250
 const LONGEST_DELAY_MS = 60_000
 /** After so many failures it is the message's own fault, as far as can be seen: it does not hold up others. */
-const OWN_FAULT = 3
+export const OWN_FAULT = 3
 
 /**
  * Deliveries that failed and are to be tried again. A receiver that is down fails all of them, and then they go in their

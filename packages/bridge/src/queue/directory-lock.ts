@@ -13,7 +13,7 @@ const SQLITE_BUSY = 5
  * Takes the lock of a data directory: an SQLite file that is held by an exclusive transaction. The kernel frees it with
  * the process, also by `kill -9`; unlike a pid file it cannot be stale. What only reads the queue's file, or shares the
  * sessions, needs no lock.
- * @throws {BridgeError} `queue_unusable`
+ * @throws {BridgeError} `directory_in_use`, `queue_unusable`
  */
 export function lockDirectory(directory: string): DirectoryLock {
   const path = join(directory, LOCK_FILE)
@@ -30,10 +30,9 @@ export function lockDirectory(directory: string): DirectoryLock {
     }
   } catch (cause) {
     database?.close()
-    const message = isBusy(cause)
-      ? `Another bridge runs on ${directory}.`
-      : `The data directory ${directory} cannot be locked.`
-    throw new BridgeError('queue_unusable', message, { cause })
+    throw isBusy(cause)
+      ? new BridgeError('directory_in_use', `Another bridge runs on ${directory}.`, { cause })
+      : new BridgeError('queue_unusable', `The data directory ${directory} cannot be locked.`, { cause })
   }
 }
 

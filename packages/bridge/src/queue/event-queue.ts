@@ -51,7 +51,7 @@ export class EventQueue implements AsyncDisposable {
   /** Events that waited when the queue was opened, by number, ascending. */
   readonly waitingAtStart: readonly number[]
 
-  /** @throws {BridgeError} `queue_unusable`, `config_invalid` */
+  /** @throws {BridgeError} `queue_unusable`, `directory_in_use`, `config_invalid` */
   constructor({ directory, sinks, maxEvents, maxBytes, now = Date.now }: EventQueueOptions) {
     using cleanup = new DisposableStack()
     cleanup.use(lockDirectory(directory))

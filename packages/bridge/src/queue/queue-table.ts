@@ -44,6 +44,9 @@ export interface Committed {
   readonly bytes: number
 }
 
+/** As many as sessions are kept of. A network can name as many devices as it likes; further ones get no downlinks. */
+const MAX_DEVICES = 1_000_000
+
 /** The bits of all sinks: an event that has them is done with. */
 export const EVERY_SINK = 0x7fffffff
 
@@ -52,6 +55,7 @@ export class QueueTable {
   readonly #database: DatabaseSync
   readonly #statements: Statements
   #nextSeq = 1
+  #devices: number
   #durable = true
   /** The bit of each sink, in the order of its names. */
   readonly bits: readonly number[]
@@ -62,6 +66,7 @@ export class QueueTable {
     this.bits = this.#transaction(true, () => assignBits(database, sinks))
     this.#all = this.bits.reduce((all, bit) => all | bit, 0)
     this.#statements = prepare(database)
+    this.#devices = Number(this.#statements.countDevices.get()?.['devices'])
   }
 
   /** The numbers of all events that wait, ascending, and how many bytes they have. */
@@ -78,7 +83,7 @@ export class QueueTable {
 
   /** One transaction. It waits for the disk where something is new; what was delivered may be delivered once more. */
   write({ appends, delivered }: Batch): Committed {
-    const first = this.#nextSeq
+    const [first, devices] = [this.#nextSeq, this.#devices]
     try {
       return this.#transaction(appends.length > 0, () => {
         const added = appends.map((append) => this.#insert(append))
@@ -98,6 +103,7 @@ export class QueueTable {
       })
     } catch (error) {
       this.#nextSeq = first
+      this.#devices = devices
       throw error
     }
   }
@@ -131,13 +137,23 @@ export class QueueTable {
   }
 
   #insert({ id, event, device, size, receivedAtMs }: NewEvent): number | 'copy' {
-    const { insert, note } = this.#statements
-    if (device !== undefined) note.run(device.devEui, device.address, device.profile ?? null)
+    const { insert } = this.#statements
+    if (device !== undefined) this.#note(device)
     const seq = this.#nextSeq
     const { changes } = insert.run(seq, Buffer.from(id, 'hex'), receivedAtMs, size, event.topic, event.body)
     if (changes === 0) return 'copy'
     this.#nextSeq++
     return seq
+  }
+
+  /** Writes only what is new; a join does not tell the profile. */
+  #note({ devEui, address, profile }: DeviceNote): void {
+    const known = this.addressOf(devEui)
+    if (known === undefined) {
+      if (this.#devices >= MAX_DEVICES) return
+      this.#devices++
+    } else if (known.address === address && (profile === undefined || known.profile === profile)) return
+    this.#statements.note.run(devEui, address, profile ?? known?.profile ?? null)
   }
 
   /** The bytes that became free, where no other sink waits for the event. */
@@ -175,10 +191,8 @@ function prepare(database: DatabaseSync) {
     deliver: sql('UPDATE event SET delivered = delivered | ? WHERE seq = ? RETURNING delivered'),
     remove: sql('DELETE FROM event WHERE seq = ? RETURNING size'),
     read: sql('SELECT topic, body, received_at_ms, delivered FROM event WHERE seq = ?'),
-    // Writes only what is new; a join does not tell the profile.
-    note: sql(`INSERT INTO device VALUES (?, ?, ?) ON CONFLICT (dev_eui) DO UPDATE
-      SET address = excluded.address, profile = coalesce(excluded.profile, profile)
-      WHERE address IS NOT excluded.address OR profile IS NOT coalesce(excluded.profile, profile)`),
+    note: sql('REPLACE INTO device VALUES (?, ?, ?)'),
+    countDevices: sql('SELECT count(*) AS devices FROM device'),
     address: sql(SELECT_ADDRESS),
     probe: sql('UPDATE sink SET name = name'),
   }

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ApplicationServerError } from '@mortise/application-server'
 import { BridgeError, type BridgeErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { DownlinkCommand, Message } from '../sink.ts'
@@ -20,7 +19,13 @@ export interface CommandShape {
 
 export type RunCommand = (command: DownlinkCommand) => Promise<void>
 
-const PASSING: readonly BridgeErrorCode[] = ['downlink_unknown', 'queue_full', 'queue_failed', 'sink_failed']
+const PASSING: readonly BridgeErrorCode[] = [
+  'downlink_unavailable',
+  'downlink_unknown',
+  'queue_full',
+  'queue_failed',
+  'sink_failed',
+]
 
 const MAX_PAUSE_MS = 60_000
 
@@ -93,6 +98,5 @@ export class CommandInbox {
 }
 
 function passes(error: unknown): boolean {
-  if (error instanceof BridgeError) return PASSING.includes(error.code)
-  return error instanceof ApplicationServerError && error.code === 'store_failed'
+  return error instanceof BridgeError && PASSING.includes(error.code)
 }

@@ -62,18 +62,18 @@ export class HttpSink implements Sink {
     try {
       ;({ status } = await this.#service.post(body, contentType))
     } catch (cause) {
-      throw this.#failed(`no answer (${reasonOf(cause)})`, cause)
+      throw this.#failed('sink_failed', `no answer (${reasonOf(cause)})`, cause)
     }
     const taken = status >= 200 && status < 300
     const refused = status >= 400 && status < 500 && !PASSING.includes(status)
-    if (!taken && !refused) throw this.#failed(`HTTP ${status}`)
+    if (!taken && !refused) throw this.#failed('sink_busy', `HTTP ${status}`)
     this.#problem = undefined
     if (refused) throw new BridgeError('sink_refused', `The receiver refused the message with HTTP ${status}.`)
   }
 
-  #failed(reason: string, cause?: unknown): BridgeError {
+  #failed(code: 'sink_failed' | 'sink_busy', reason: string, cause?: unknown): BridgeError {
     this.#problem = `${this.name}: ${reason}`
-    return new BridgeError('sink_failed', `The receiver did not take the message: ${reason}.`, { cause })
+    return new BridgeError(code, `The receiver did not take the message: ${reason}.`, { cause })
   }
 }
 

@@ -35,6 +35,10 @@ export class MqttSink implements Sink {
     return this.#connection.problem
   }
 
+  get isConnected(): boolean {
+    return this.#connection.problem === undefined
+  }
+
   start(command: RunCommand): Promise<void> {
     if (this.#form.shape === 'source') this.#form.inbox.start(command)
     this.#connection.start()

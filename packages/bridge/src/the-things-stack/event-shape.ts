@@ -22,7 +22,13 @@ import { deviceOfCommandTopic } from './topics.ts'
 
 /** What is there only while The Things Stack leaves payloads to the application, and names the key. */
 const SESSION_MEMBERS = ['app_s_key', 'last_a_f_cnt_down']
-const PAYLOAD_MEMBERS = ['frm_payload', 'decoded_payload', 'decoded_payload_warnings']
+const DECODED_MEMBERS = [
+  'decoded_payload',
+  'decoded_payload_warnings',
+  'normalized_payload',
+  'normalized_payload_warnings',
+]
+const PAYLOAD_MEMBERS = ['frm_payload', ...DECODED_MEMBERS]
 
 /**
  * Events of The Things Stack v3: ApplicationUp as JSON. The body says what it is, so that webhooks and Pub/Sub, which
@@ -31,7 +37,7 @@ const PAYLOAD_MEMBERS = ['frm_payload', 'decoded_payload', 'decoded_payload_warn
  * Whether FRMPayload is encrypted says `app_s_key`, and nothing else: the Application Server sets it for a device whose
  * payload crypto is skipped, and clears it otherwise (pkg/applicationserver/applicationserver.go, handleUplink).
  * `session_key_id` stands in both. Without `app_s_key` the payload is in clear, and to decrypt that would give noise;
- * such an event is passed on as it came. The same for simulated uplinks, for one without FRMPayload, and for FPort 0.
+ * the same for simulated uplinks. Such an uplink is told apart from one without FRMPayload, or of FPort 0.
  */
 export class TheThingsStackShape implements EventShape {
   parse({ topic, body }: ReceivedEvent): NetworkEvent {
@@ -42,7 +48,8 @@ export class TheThingsStackShape implements EventShape {
     if (uplink !== undefined && isEncrypted(event, uplink)) return uplinkEvent(topic, event, uplink)
     const join = objectMember(event, 'join_accept')
     if (join !== undefined && hasKey(event, join)) return joinEvent(topic, event, join)
-    return { kind: 'other', id: eventId('other', topic, body) }
+    const isClearUplink = uplink !== undefined && tellsAPayload(uplink)
+    return { kind: 'other', id: eventId('other', topic, body), isClearUplink }
   }
 
   fill({ body }: ReceivedEvent, { data, object }: ClearPayload): Uint8Array {
@@ -65,6 +72,11 @@ function hasKey(event: Members, message: Members): boolean {
 
 function isEncrypted(event: Members, uplink: Members): boolean {
   if (!hasKey(event, uplink)) return false
+  return unsignedMember(uplink, 'f_port', 255) !== 0 && base64Member(uplink, 'frm_payload').length > 0
+}
+
+function tellsAPayload(uplink: Members): boolean {
+  if (DECODED_MEMBERS.some((name) => (uplink[name] ?? null) !== null)) return true
   return unsignedMember(uplink, 'f_port', 255) !== 0 && base64Member(uplink, 'frm_payload').length > 0
 }
 

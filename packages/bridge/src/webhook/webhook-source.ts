@@ -75,7 +75,8 @@ export class WebhookSource implements Source {
     const { host, port } = this.#options.listener
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (cause) => {
-        reject(new BridgeError('config_invalid', `webhook: cannot listen: ${cause.message}.`, { cause }))
+        const message = `source.webhook.listen: one cannot listen on ${host}, port ${port}: ${cause.message}.`
+        reject(new BridgeError('config_invalid', message, { cause }))
       })
       this.#server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, resolve)
     })

@@ -3,7 +3,7 @@ import timestampPb from 'google-protobuf/google/protobuf/timestamp_pb.js'
 import { describe, expect, test } from 'vitest'
 import { commandShape } from '../../src/chirpstack/index.ts'
 import { EXAMPLE } from '../owner.ts'
-import { struct } from './events.ts'
+import { delimited, nestedStruct, struct } from './events.ts'
 
 const TOPIC = `application/1/device/${EXAMPLE.devEui}/command/down`
 const NOW = Date.parse('2026-11-21T10:00:00Z')
@@ -62,6 +62,13 @@ describe('a downlink command for ChirpStack', () => {
   ])('is refused %s', (_what, command) => {
     expect(() => parse(command)).toThrow(expect.objectContaining({ code: 'event_malformed' }))
     expect(parse(COMMAND)).toHaveLength(1)
+  })
+
+  test('is refused where its object is nested so deeply that the library would take seconds for it', () => {
+    const nested = (levels: number) => Buffer.concat([message().serializeBinary(), delimited(6, nestedStruct(levels))])
+    expect(protobuf.parse(TOPIC, nested(32))).toHaveLength(1)
+    expect(() => protobuf.parse(TOPIC, nested(33))).toThrow('DownlinkCommand')
+    expect(() => protobuf.parse(TOPIC, nested(20_000))).toThrow('DownlinkCommand')
   })
 
   test('is refused on another topic, and when it is no message', () => {

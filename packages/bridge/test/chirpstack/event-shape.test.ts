@@ -7,9 +7,11 @@ import { normal, without } from '../normal.ts'
 import { EXAMPLE, opened } from '../owner.ts'
 import {
   APPLICATION_ID,
+  delimited,
   JOIN,
   joinMessage,
   jsonEvent,
+  nestedStruct,
   protobufEvent,
   topic,
   UP,
@@ -95,26 +97,27 @@ describe.each([
   })
 })
 
-describe('an uplink is passed on as it came', () => {
+describe('an uplink is nothing to decrypt', () => {
   test.each([
-    ['when ChirpStack decrypted it', { joinServerContext: undefined, object: { open: true } }],
-    ['when its context is null', { joinServerContext: null }],
-    ['when its context names no session', { joinServerContext: { sessionKeyId: '' } }],
-    ['without FRMPayload', { data: '' }],
-    ['without FRMPayload and FPort', { data: undefined, fPort: undefined }],
-    ['of FPort 0', { fPort: 0 }],
-  ])('%s', (_when, members) => {
-    expect(json.parse(changed(members)).kind).toBe('other')
+    ['when ChirpStack decrypted it', true, { joinServerContext: undefined, object: { open: true } }],
+    ['when ChirpStack tells what it made of it alone', true, { data: '', object: { open: true } }],
+    ['when its context is null', true, { joinServerContext: null }],
+    ['when its context names no session', true, { joinServerContext: { sessionKeyId: '' } }],
+    ['without FRMPayload', false, { data: '' }],
+    ['without FRMPayload and FPort', false, { data: undefined, fPort: undefined }],
+    ['of FPort 0', false, { fPort: 0 }],
+  ])('%s; told in clear: %s', (_when, isClearUplink, members) => {
+    expect(json.parse(changed(members))).toMatchObject({ kind: 'other', isClearUplink })
     expect(json.parse(jsonEvent(UP)).kind).toBe('uplink')
   })
 
   test('and so in Protobuf', () => {
     const decrypted = upMessage()
     decrypted.clearJoinServerContext()
-    expect(protobuf.parse(protobufEvent(decrypted)).kind).toBe('other')
+    expect(protobuf.parse(protobufEvent(decrypted))).toMatchObject({ kind: 'other', isClearUplink: true })
     const empty = upMessage()
     empty.setData('')
-    expect(protobuf.parse(protobufEvent(empty)).kind).toBe('other')
+    expect(protobuf.parse(protobufEvent(empty))).toMatchObject({ kind: 'other', isClearUplink: false })
   })
 
   test('and a join without context', () => {
@@ -185,6 +188,11 @@ describe('an event is malformed', () => {
     for (const shape of [json, protobuf]) expect(() => shape.parse({ topic: topic(type), body })).toThrow('larger than')
     expect(json.parse({ topic: topic('status'), body: body.subarray(1) }).kind).toBe('other')
   })
+})
+
+test('an uplink is read without its object, which nobody needs and which may be nested for ever', () => {
+  const body = Buffer.concat([upMessage().serializeBinary(), delimited(11, nestedStruct(20_000))])
+  expect(protobuf.parse({ topic: UP_TOPIC, body })).toEqual(protobuf.parse(protobufEvent(upMessage())))
 })
 
 describe('an uplink filled with its payload', () => {

@@ -155,3 +155,22 @@ export function protobufEvent(message: { serializeBinary(): Uint8Array }, at = U
 export function struct(object: Record<string, structPb.JavaScriptValue>): structPb.Struct {
   return structPb.Struct.fromJavaScript(object)
 }
+
+/** A google.protobuf.Struct in itself so many times, with `true` in the middle; as bytes, because the library would not make it. */
+export function nestedStruct(levels: number): Buffer {
+  let value: Buffer = Buffer.of(0x20, 1)
+  for (let level = 1; level < levels; level += 1) value = delimited(5, member(value))
+  return member(value)
+}
+
+function member(value: Buffer): Buffer {
+  return delimited(1, Buffer.concat([delimited(1, Buffer.from('a')), delimited(2, value)]))
+}
+
+/** A field of bytes in Protobuf's encoding. */
+export function delimited(number: number, bytes: Buffer): Buffer {
+  const size: number[] = []
+  for (let rest = bytes.length; size.length === 0 || rest > 0; rest >>>= 7) size.push((rest & 0x7f) | 0x80)
+  size.push((size.pop() ?? 0) & 0x7f)
+  return Buffer.concat([Buffer.of((number << 3) | 2, ...size), bytes])
+}

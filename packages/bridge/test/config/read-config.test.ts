@@ -47,6 +47,7 @@ describe('a configuration', () => {
         kind: 'chirpstack',
         name: 'campus',
         encoding: 'protobuf',
+        passClear: false,
         joinEui: '70b3d57ed0000001',
         mqtt: {
           url: 'mqtts://broker.example.com:8883',
@@ -88,6 +89,7 @@ describe('a configuration', () => {
         },
         asId: 'doors.example',
         protocolVersion: '1.1',
+        keysFrom: 'network',
       },
       codecs: [
         {

@@ -49,6 +49,23 @@ export const REFUSED_SOURCES: readonly RefusedRow[] = [
     /tells that of each device/,
     [],
   ],
+  [
+    'a choice that is text',
+    [['source.passClear', 'yes']],
+    'source.passClear',
+    /true or false/,
+    [['source.passClear', true]],
+  ],
+  [
+    'keys from the join server alone, without JoinEUI',
+    [
+      ['joinServer.keysFrom', 'join-server'],
+      ['source.joinEui', undefined],
+    ],
+    'joinServer.keysFrom',
+    /needs source\.joinEui/,
+    [['joinServer.keysFrom', 'join-server']],
+  ],
   ['a JoinEUI of 15 digits', [['source.joinEui', '70b3d57ed000001']], 'source.joinEui', /16 hexadecimal/, []],
   ['neither MQTT nor a webhook', [['source.mqtt', undefined]], 'source.mqtt', /missing/, []],
   [

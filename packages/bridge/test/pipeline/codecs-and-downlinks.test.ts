@@ -116,6 +116,15 @@ describe('a downlink', () => {
     expect(third?.frmPayload).toEqual(first?.frmPayload)
   })
 
+  test('that is refused because the network has counted further is sealed once more', async () => {
+    await using scene = await withDevice()
+    scene.path.outcomes.push('downlink_refused')
+    scene.path.nextAfterRefusal = 40
+    await scene.sink.command(command(1, 'late'))
+    expect(scene.path.sent.map(({ fCnt }) => fCnt)).toEqual([0, 40])
+    expect(scene.path.sent[1]?.frmPayload).toEqual(crypt(1, 1, 'down', 40, Buffer.from('late')))
+  })
+
   test('is refused where it cannot be sent, and the code says why', async () => {
     await using scene = await withDevice()
     expect(await codeOf(() => scene.sink.command(command(1)))).toBeUndefined()
@@ -127,6 +136,6 @@ describe('a downlink', () => {
     await expect.poll(() => scene.queue.events).toBe(0)
     expect(await codeOf(() => scene.sink.command(command(8)))).toBe('downlink_refused')
     await scene.bridge.stop()
-    expect(await codeOf(() => scene.bridge.downlink(command(1)))).toBe('downlink_refused')
+    expect(await codeOf(() => scene.bridge.downlink(command(1)))).toBe('downlink_unavailable')
   })
 })

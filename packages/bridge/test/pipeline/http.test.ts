@@ -9,7 +9,8 @@ describe('what a monitor sees', () => {
   test('is metrics, that the process lives, and whether it is ready, with the reasons if not', async () => {
     await using scene = await Scene.start()
     const { bridge } = scene
-    const observed = { metrics: () => bridge.metrics.render(), problems: () => bridge.problems() }
+    const notes: string[] = []
+    const observed = { metrics: () => bridge.metrics.render(), problems: () => bridge.problems(), notes: () => notes }
     await using server = await ObservationServer.listen(observed, { host: '127.0.0.1', port: 0 })
     const get = async (path: string, method = 'GET') => {
       const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method })
@@ -18,7 +19,9 @@ describe('what a monitor sees', () => {
     await scene.source.send(uplink(1, 1, 0))
     await expect.poll(() => scene.queue.events).toBe(0)
     expect(await get('/healthz')).toMatchObject({ status: 200 })
-    expect(await get('/readyz')).toEqual({ status: 200, body: '{"problems":[]}\n' })
+    expect(await get('/readyz')).toEqual({ status: 200, body: '{"problems":[],"notes":[]}\n' })
+    notes.push('2 uplinks wait')
+    expect(await get('/readyz')).toEqual({ status: 200, body: '{"problems":[],"notes":["2 uplinks wait"]}\n' })
     const metrics = await get('/metrics')
     expect(metrics.body).toContain('mortise_bridge_readings_total 1\n')
     expect(metrics.body).toContain('mortise_bridge_delivered_total{sink="one"} 1\n')
@@ -30,7 +33,7 @@ describe('what a monitor sees', () => {
     scene.sink.problem = 'nobody listens'
     expect(await get('/readyz')).toEqual({
       status: 503,
-      body: '{"problems":["the broker is gone","one: nobody listens"]}\n',
+      body: '{"problems":["the broker is gone","one: nobody listens"],"notes":["2 uplinks wait"]}\n',
     })
     expect(await get('/healthz')).toMatchObject({ status: 200 })
     expect((await get('/metrics')).body).toContain('mortise_bridge_ready 0\n')

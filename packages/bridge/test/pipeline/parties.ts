@@ -50,6 +50,10 @@ export class TestSink implements Sink {
   readonly received: Message[] = []
   problem: string | undefined
   down = false
+  /** As of a connection that is lost and made anew. */
+  isConnected?: boolean
+  /** Whether a failure is its own answer. */
+  answers = false
   /** Messages that it will never take. */
   refuses: (message: Message) => boolean = () => false
   /** Messages that fail while others do not. */
@@ -77,7 +81,9 @@ export class TestSink implements Sink {
     try {
       await new Promise(setImmediate)
       await this.#gate
-      if (this.down || this.fails(message)) throw new BridgeError('sink_failed', 'It is down.')
+      if (this.down || this.isConnected === false || this.fails(message)) {
+        throw new BridgeError(this.answers ? 'sink_busy' : 'sink_failed', 'It is down.')
+      }
       if (this.refuses(message)) throw new BridgeError('sink_refused', 'It is never taken.')
       this.received.push(message)
     } finally {
@@ -123,6 +129,7 @@ export class TestPath implements DownlinkPath {
   /** What the next sendings come to; they go well when there is nothing. */
   readonly outcomes: ('downlink_refused' | 'downlink_unknown')[] = []
   next: number | undefined
+  nextAfterRefusal: number | undefined
 
   nextFCntDown(): Promise<number | undefined> {
     return Promise.resolve(this.next)
@@ -132,6 +139,7 @@ export class TestPath implements DownlinkPath {
     await new Promise(setImmediate)
     this.sent.push(downlink)
     const outcome = this.outcomes.shift()
+    if (outcome === 'downlink_refused') this.next = this.nextAfterRefusal ?? this.next
     if (outcome !== undefined) throw new BridgeError(outcome, 'The network says so.')
   }
 

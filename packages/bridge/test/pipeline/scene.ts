@@ -22,7 +22,7 @@ export interface SceneOptions {
   readonly maxBytes?: number
   readonly appSKeyClient?: Pick<AppSKeyClient, 'fetchEnvelope'>
   readonly keks?: readonly (readonly [label: string, kek: Uint8Array])[]
-  readonly bridge?: Pick<BridgeOptions, 'timing' | 'codecChoices'>
+  readonly bridge?: Pick<BridgeOptions, 'timing' | 'codecChoices' | 'passClear'>
 }
 
 /** A directory that goes with the test. */

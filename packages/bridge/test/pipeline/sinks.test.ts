@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { TestSink } from './parties.ts'
 import { Scene } from './scene.ts'
-import { other, uplink } from './world.ts'
+import { devEuiOf, other, uplink } from './world.ts'
 
 const LONG = { timeout: 20_000 }
 
@@ -60,6 +61,37 @@ describe('a sink', () => {
     scene.sink.down = false
     await expect.poll(() => scene.sink.texts.length, LONG).toBe(200)
     expect(scene.sink.texts).toEqual(textsOf(200))
+  })
+
+  test('gets messages in their order after its connection was lost, however long', async () => {
+    await using scene = await Scene.start()
+    scene.sink.isConnected = true
+    await scene.source.send(...uplinks(10))
+    await expect.poll(() => scene.sink.texts.length).toBe(10)
+    scene.sink.isConnected = false
+    await scene.source.send(...uplinks(200, 10))
+    await expect.poll(() => scene.metric('readings_total')).toBe(210)
+    const { attempts } = scene.sink
+    await sleep(1500)
+    expect(scene.sink.attempts).toBe(attempts)
+    scene.sink.isConnected = true
+    await expect.poll(() => scene.sink.texts.length, LONG).toBe(210)
+    expect(scene.sink.texts).toEqual([...textsOf(10), ...textsOf(200, 10)])
+  })
+
+  test('that answers, and takes nothing of one device, gets those of the others, more than it is sent again', async () => {
+    await using scene = await Scene.start()
+    scene.sink.answers = true
+    scene.sink.fails = ({ reading }) => reading?.devEui === devEuiOf(1)
+    for (let n = 0; n < 13; n++) {
+      await scene.source.send(...Array.from({ length: 100 }, (_, fCnt) => uplink(1, 1, 100 * n + fCnt)))
+    }
+    await scene.source.send(
+      ...uplinks(50).slice(1, 5),
+      ...Array.from({ length: 100 }, (_, fCnt) => uplink(2, 1, 50 + fCnt)),
+    )
+    await expect.poll(() => scene.sink.texts.length, { timeout: 50_000 }).toBe(104)
+    expect(scene.queue.events).toBe(1300)
   })
 
   test('that refuses a message for good does not get it again, and gets the others', async () => {

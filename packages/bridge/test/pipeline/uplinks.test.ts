@@ -195,7 +195,10 @@ describe('an uplink whose key is not known', () => {
     expect(scene.bridge.metrics.render()).toContain('mortise_bridge_dropped_total{reason="join_server_missing"} 1')
     expect(scene.lines).toContainEqual({
       message: 'an uplink was dropped',
-      fields: { devEui: devEuiOf(1), reason: 'join_server_missing' },
+      fields: {
+        ...{ devEui: devEuiOf(1), reason: 'join_server_missing' },
+        says: 'There is no join server to ask for the AppSKey.',
+      },
     })
   })
 

@@ -20,6 +20,7 @@ export const KEK_LABEL = 'as-1'
 export const JOIN_EUI = parseJoinEui('70b3d57ed0000000')
 
 export interface Told {
+  readonly isClear?: boolean
   readonly kind: 'uplink' | 'join' | 'other'
   readonly id: string
   readonly devEui?: string
@@ -101,6 +102,11 @@ export function other(name: string): ReceivedEvent {
   return eventOf({ kind: 'other', id: idOf(name) })
 }
 
+/** An uplink that the network tells in clear. */
+export function clear(name: string): ReceivedEvent {
+  return eventOf({ kind: 'other', id: idOf(name), isClear: true })
+}
+
 export function idOf(name: string): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 32)
 }
@@ -114,7 +120,7 @@ export const SHAPE: EventShape = { parse, fill }
 function parse(event: ReceivedEvent): NetworkEvent {
   const told = read(event)
   const { id, kind, devEui, devAddr, timeMs = 0, address = '' } = told
-  if (kind === 'other') return { kind, id }
+  if (kind === 'other') return { kind, id, isClearUplink: told.isClear === true }
   if (devEui === undefined || devAddr === undefined) throw new BridgeError('event_malformed', 'No device.')
   const session = {
     devEui: parseDevEui(devEui),

@@ -129,7 +129,7 @@ describe('a data directory', () => {
     {
       await using queue = open(path)
       expect(() => open(path)).toThrow(/Another bridge runs/)
-      expect(await codeOf(() => open(path))).toBe('queue_unusable')
+      expect(await codeOf(() => open(path))).toBe('directory_in_use')
       expect(await append(queue, 'a')).toBe(1)
     }
     expect(

@@ -89,19 +89,21 @@ describe('an event of The Things Stack', () => {
   })
 })
 
-describe('an event is passed on as it came', () => {
-  test.each<[string, ReceivedEvent]>([
-    ['when The Things Stack decrypted it', upWith({ app_s_key: undefined, decoded_payload: { open: true } })],
-    ['when it is simulated', event({ ...UP, simulated: true })],
-    ['without FRMPayload', upWith({ frm_payload: undefined })],
-    ['of FPort 0', upWith({ f_port: undefined })],
+describe('an event is nothing to decrypt', () => {
+  test.each<[string, boolean, ReceivedEvent]>([
+    ['when The Things Stack decrypted it', true, upWith({ app_s_key: undefined, decoded_payload: { open: true } })],
+    ['when it is simulated', true, event({ ...UP, simulated: true })],
+    ['without FRMPayload', false, upWith({ frm_payload: undefined })],
+    ['that tells what was made of it alone', true, upWith({ frm_payload: undefined, normalized_payload: [{}] })],
+    ['of FPort 0', false, upWith({ f_port: undefined })],
     [
       'when it is a join whose key the network has',
+      false,
       event({ ...JOIN, join_accept: { session_key_id: SESSION_KEY_ID } }),
     ],
-    ['of another kind', event({ end_device_ids: UP.end_device_ids, downlink_ack: { f_cnt: 1 } })],
-  ])('%s', (_when, received) => {
-    expect(shape.parse(received).kind).toBe('other')
+    ['of another kind', false, event({ end_device_ids: UP.end_device_ids, downlink_ack: { f_cnt: 1 } })],
+  ])('%s; told in clear: %s', (_when, isClearUplink, received) => {
+    expect(shape.parse(received)).toMatchObject({ kind: 'other', isClearUplink })
     expect(shape.parse(event(UP)).kind).toBe('uplink')
   })
 })
