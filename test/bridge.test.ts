@@ -23,8 +23,12 @@ describe('a bridge between the broker of the network and that of the owner', () 
   test('is found good by its own check, but for itself, which runs', async () => {
     const { code, stdout } = await scene.installation.tryBare('bridge', 'check', '--config', scene.config, '--json')
     const { checks } = JSON.parse(stdout) as { checks: { name: string; status: string; detail: string }[] }
-    expect(code).toBe(1)
-    expect(checks.filter(({ status }) => status !== 'ok').map(({ name }) => name)).toEqual(['data', 'listen'])
+    expect(code).toBe(0)
+    const others = checks.filter(({ status }) => status !== 'ok')
+    expect(others.map(({ name, status }) => [name, status])).toEqual([
+      ['data', 'skipped'],
+      ['listen', 'skipped'],
+    ])
   })
 
   test.each(MAC_VERSIONS)('opens what a device of LoRaWAN %s says, and seals what it is told', async (macVersion) => {
