@@ -116,7 +116,9 @@ function printMemory({ rss, heapUsed, external }: Usage): void {
 
 function startBridge(...urls: readonly string[]): ChildProcess {
   const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
-  const args = [...profile, PROGRAM, ...urls, join(directory, 'data')]
+  // On one core the collector's helpers only get in each other's way.
+  const collector = values.pin ? ['--single-threaded-gc'] : []
+  const args = [...collector, ...profile, PROGRAM, ...urls, join(directory, 'data')]
   const stdio: StdioOptions = ['pipe', 'pipe', 'inherit']
   if (values.pin) return spawn('taskset', ['--cpu-list', '0', process.execPath, ...args], { stdio })
   return spawn(process.execPath, args, { stdio })

@@ -54,6 +54,7 @@ function usageFailure(error: CommanderError): Error {
 // `mortise device list | head` has read enough: the rest is nobody's business, and no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
-  process.exit()
+  // A command that has something to put away ends itself, as by a signal.
+  if (!process.emit('SIGPIPE', 'SIGPIPE')) process.exit()
 })
 process.exitCode = await run(process.argv.slice(2))

@@ -101,7 +101,18 @@ describe('mortise bridge check', () => {
     const { code, checks } = await check(good)
     expect(checks.filter(({ status }) => status !== 'ok')).toEqual([])
     expect(new Set(checks.map(({ name }) => name))).toEqual(
-      new Set(['configuration', 'certificate', 'data', 'codec', 'listen', 'source', 'api', 'sink', 'join-server']),
+      new Set([
+        'configuration',
+        'certificate',
+        'kek',
+        'data',
+        'codec',
+        'listen',
+        'source',
+        'api',
+        'sink',
+        'join-server',
+      ]),
     )
     expect(code).toBe(0)
   })
@@ -156,22 +167,51 @@ describe('mortise bridge check', () => {
     expect(own.checks.find(({ name }) => name === 'join-server')).toMatchObject({ status: 'ok' })
   })
 
-  test('finds a data directory on which a bridge runs, and one that cannot be written', async () => {
+  test('beside a bridge that runs, does not take what is its own for a fault', async () => {
     mkdirSync(join(bridge, 'used'))
-    writeFileSync(join(bridge, 'a-file'), '')
-    const draft = changed({ 'data.directory': 'used' })
+    const other = createTcpServer()
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const listen = `127.0.0.1:${(other.address() as AddressInfo).port}`
+    const webhook = { listen, tokenFile: 'good' }
+    const draft = changed({ 'data.directory': 'used', listen, 'source.webhook': webhook })
     {
       using running = new DisposableStack()
       running.use(lockDirectory(join(bridge, 'used')))
-      const { checks } = await check(draft)
-      expect(checks.find(({ name }) => name === 'data')).toMatchObject({
-        status: 'wrong',
-        detail: expect.stringMatching(/runs on/) as string,
-      })
+      const { code, checks } = await check(draft)
+      expect(code).toBe(0)
+      const skipped = checks.filter(({ status }) => status === 'skipped')
+      expect(skipped.map(({ name }) => name)).toEqual(['data', 'source', 'listen'])
+      for (const { detail } of skipped) expect(detail).toContain('a bridge runs here; not tried')
     }
-    expect((await check(draft)).checks.find(({ name }) => name === 'data')).toMatchObject({ status: 'ok' })
+    const alone = (await check(draft)).checks.filter(({ status }) => status === 'wrong')
+    expect(alone.map(({ name }) => name)).toEqual(['source', 'listen'])
+    other.close()
+  })
+
+  test('finds a data directory that cannot be written', async () => {
+    writeFileSync(join(bridge, 'a-file'), '')
     const { checks } = await check(changed({ 'data.directory': 'a-file' }))
     expect(checks.find(({ name }) => name === 'data')).toMatchObject({ status: 'wrong' })
+  })
+
+  test('names every file that is not there at once, and the labels of KEKs where all are', async () => {
+    const missing = { 'source.api.tokenFile': 'nowhere', 'source.mqtt.passwordFile': 'no-password' }
+    const codecs = [{ file: 'no-codec.js' }]
+    const { checks } = await check(changed({ ...missing, 'joinServer.certFile': 'no-cert.pem', codecs }))
+    expect(checks.map(({ name }) => name)).toEqual(['configuration', 'configuration', 'configuration', 'configuration'])
+    const said = checks.map(({ detail }) => detail).join('\n')
+    for (const name of ['nowhere', 'no-password', 'no-cert.pem', 'no-codec.js'])
+      expect(said).toContain(`${name} does not exist`)
+    const kek = (await check(good)).checks.find(({ name }) => name === 'kek')
+    expect(kek?.detail).toMatch(/"doors\.example-1": there; only a join shows/)
+  })
+
+  test('speaks of no kit, and of no other fault where there is one', async () => {
+    const { said } = await check(changed({ 'joinServer.url': 'https://127.0.0.1:1' }))
+    expect(said).toContain('compare the port with what its operator has told you')
+    expect(said).not.toMatch(/kit|cause of others/)
+    const two = await check(changed({ 'joinServer.url': 'https://127.0.0.1:1', 'source.api.tokenFile': 'wrong' }))
+    expect(two.said).toContain('cause of others')
   })
 
   test('finds two sinks that are the same', async () => {

@@ -104,6 +104,20 @@ describe('mortise bridge init', () => {
     )
   })
 
+  test('tells of a certificate for webhooks in whole sentences, and of no secret that there is none', async () => {
+    const said = await init(...WEBHOOK.with(3, '0.0.0.0:8090'))
+    expect(said).toContain(`4. Here: a certificate for the name`)
+    expect(said).toContain(`${out}/webhook-key.pem`)
+    expect(said).not.toContain('secrets')
+  })
+
+  test('tells of The Things Stack that a user has a tenant, where it has one', async () => {
+    const words = THE_THINGS_STACK.map((word) => (word === 'doors@acme' ? 'doors' : word))
+    const { code, stderr } = await mortise(['bridge', 'init', '--out', out, ...words])
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/names no tenant.*doors@TENANT/)
+  })
+
   test.each([
     ['ChirpStack', CHIRPSTACK],
     ['The Things Stack', THE_THINGS_STACK],

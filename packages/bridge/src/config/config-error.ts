@@ -8,7 +8,7 @@ export interface ConfigFault {
   readonly remedy: string
 }
 
-/** Why a configuration cannot be used; every section that is at fault is named once. */
+/** Why a configuration cannot be used; every section that is at fault is named once, and every file that is not there. */
 export class BridgeConfigError extends BridgeError {
   readonly faults: readonly ConfigFault[]
 

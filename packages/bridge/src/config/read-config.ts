@@ -3,6 +3,7 @@ import { KekRing } from '@mortise/application-server'
 import type { BridgeConfig, CodecChoice, SinkConfig, SourceConfig } from '../config.ts'
 import { readListen } from './addresses.ts'
 import { BridgeConfigError, type ConfigFault, SectionFault } from './config-error.ts'
+import { missingFiles } from './missing-files.ts'
 import { readCodec, rivalCodec } from './read-codecs.ts'
 import { readJoinServer, readKek } from './read-keys.ts'
 import { readSink } from './read-sink.ts'
@@ -24,7 +25,8 @@ const MAX_BYTES = 2 ** 40
 /**
  * Reads the YAML file of a bridge and every file that it names. Names of files are relative to it; what is secret is in
  * files of mode 0600 or stricter, and never in the YAML. Nothing is sent.
- * @throws {BridgeConfigError} `config_invalid`, with one fault for each section that cannot be used
+ * @throws {BridgeConfigError} `config_invalid`, with one fault for each section that cannot be used, and for each file that is
+ *   not there
  */
 export async function readBridgeConfig(path: string): Promise<BridgeConfig> {
   const faults: ConfigFault[] = []
@@ -38,7 +40,8 @@ export async function readBridgeConfig(path: string): Promise<BridgeConfig> {
     }
   }
   const directory = dirname(resolve(path))
-  const root = await attempt(async () => new Section(await readYamlFile(path), '', directory, MEMBERS))
+  const content = await attempt(() => readYamlFile(path))
+  const root = faults.length > 0 ? undefined : await attempt(() => new Section(content, '', directory, MEMBERS))
   if (root === undefined) throw new BridgeConfigError(path, faults)
 
   const source = await attempt(() => readSource(demand(root, 'source', 'say what network events come from'), directory))
@@ -66,7 +69,8 @@ export async function readBridgeConfig(path: string): Promise<BridgeConfig> {
 
   if (faults.length > 0 || source === undefined || data === undefined) {
     kekRing[Symbol.dispose]()
-    throw new BridgeConfigError(path, faults)
+    const isNew = (fault: ConfigFault): boolean => !faults.some(({ member }) => member === fault.member)
+    throw new BridgeConfigError(path, [...faults, ...missingFiles(content, directory).filter(isNew)])
   }
   return { source, sinks, joinServer, kekRing, codecs, data, listen }
 }

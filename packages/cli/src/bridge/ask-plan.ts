@@ -74,6 +74,11 @@ async function fromBroker(source: SourceKind, { sourceUrl, sourceUser }: PlanOpt
     (source === 'the-things-stack'
       ? await demand('--source-user', 'User at that broker, APPLICATION@TENANT', userOption)
       : await offer('User at that broker (empty: none)', userOption))
+  // The open-source edition has no tenants, and no such part in the user's name and the topics.
+  if (source === 'the-things-stack' && user !== undefined && !user.includes('@'))
+    note(
+      `the user ${user} names no tenant: right for The Things Stack Open Source alone, elsewhere it is ${user}@TENANT`,
+    )
   return { mqttUrl, ...(user !== undefined && { user }) }
 }
 

@@ -3,10 +3,15 @@ import { AnswerError, type AppSKeyAns, createClient } from '@mortise/backend-int
 import type { BridgeConfig } from '@mortise/bridge'
 import { parseDevEui, parseJoinEui } from '@mortise/lorawan'
 import { isWrong, ok, skipped, wrong } from '../kit/check.ts'
-import { checkNetwork, endpointOf } from '../kit/check-network.ts'
+import { checkNetwork, endpointOf, type Origin } from '../kit/check-network.ts'
 import type { BridgeCheck } from './checks.ts'
 
 const ANSWER_TIMEOUT_MS = 5000
+const OPERATOR: Origin = {
+  address: 'what its operator has told you',
+  ca: 'that of joinServer.caFile',
+  caFile: 'the ca.pem that `mortise peer add` wrote beside the request',
+}
 const ASK = 'ask the operator of the join server; its log has the reason.'
 
 /**
@@ -64,7 +69,7 @@ async function explain(
 ): Promise<BridgeCheck> {
   if (cert !== undefined && key !== undefined) {
     const credentials = { ca: ca.toString(), cert: cert.toString(), key: key.toString() }
-    const steps = await checkNetwork(endpointOf(url), credentials, Date.now())
+    const steps = await checkNetwork(endpointOf(url), credentials, Date.now(), OPERATOR)
     const failed = steps.find(isWrong)
     if (failed !== undefined) return wrong('join-server', failed.detail, failed.remedy ?? ASK)
   }

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { CodecError, PayloadCodecs } from '@mortise/application-server'
 import { type BridgeConfig, BridgeError, lockDirectory } from '@mortise/bridge'
 import { errorCode } from '../errors.ts'
-import { ok, wrong } from '../kit/check.ts'
+import { ok, skipped, wrong } from '../kit/check.ts'
 import type { BridgeCheck } from './checks.ts'
 
 /** Each certificate that the bridge shows, or trusts. `nowMs` is in milliseconds since 1970. */
@@ -42,17 +42,32 @@ function day(date: Date): string {
   return date.toISOString().slice(0, 10)
 }
 
-/** Takes the lock of the data directory for a moment, and makes the directory where it is not there. */
-export function checkData({ data: { directory } }: BridgeConfig): BridgeCheck {
+/** What the join server wraps under is its own affair: of a KEK it tells no one anything. */
+export function checkKeks(labels: readonly string[]): BridgeCheck {
+  const listed = labels.map((label) => JSON.stringify(label)).join(', ')
+  return ok('kek', `${listed}: there; only a join shows whether the join server has the same value under this label`)
+}
+
+/** What a bridge that runs here has for itself. */
+const RUNNING = 'a bridge runs here; not tried'
+
+/** The data directory and the addresses that the bridge listens on: its own, and so of no other bridge. */
+export async function checkOwn(config: BridgeConfig): Promise<BridgeCheck[]> {
+  const { directory } = config.data
   try {
+    // For a moment; the directory is made where it is not there.
     lockDirectory(directory)[Symbol.dispose]()
-    return ok('data', `${directory} can be written, and no bridge runs on it`)
+    const listening = await checkListen(config)
+    return [ok('data', `${directory} can be written, and no bridge runs on it`), ...listening]
   } catch (error) {
     if (!(error instanceof BridgeError)) throw error
-    const remedy = error.message.startsWith('Another bridge')
-      ? 'stop it, or give this one a directory of its own.'
-      : `let the user of the bridge own ${directory}, on a local disk.`
-    return wrong('data', error.message, remedy)
+    if (error.code === 'directory_in_use')
+      return [
+        skipped('data', `${directory}: ${RUNNING}`),
+        ...places(config).map(({ name, member }) => skipped(name, `${member}: ${RUNNING}`)),
+      ]
+    const remedy = `let the user of the bridge own ${directory}, on a local disk.`
+    return [wrong('data', error.message, remedy), ...(await checkListen(config))]
   }
 }
 
@@ -81,19 +96,29 @@ async function checkCodec(
   return ok('codec', `${codec.name} is loaded`)
 }
 
-/** Where the bridge itself listens. */
-export async function checkListen({ source: { webhook }, listen }: BridgeConfig): Promise<BridgeCheck[]> {
+interface Place {
+  readonly name: 'source' | 'listen'
+  readonly member: string
+  readonly host: string
+  readonly port: number
+}
+
+function places({ source: { webhook }, listen }: BridgeConfig): Place[] {
   return [
-    ...(webhook === undefined ? [] : [await checkAddress('source', 'source.webhook.listen', webhook)]),
-    ...(listen === undefined ? [] : [await checkAddress('listen', 'listen', listen)]),
+    ...(webhook === undefined ? [] : [placeOf('source', 'source.webhook.listen', webhook)]),
+    ...(listen === undefined ? [] : [placeOf('listen', 'listen', listen)]),
   ]
 }
 
-async function checkAddress(
-  name: 'source' | 'listen',
-  member: string,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<BridgeCheck> {
+function placeOf(name: Place['name'], member: string, { host, port }: { host: string; port: number }): Place {
+  return { name, member, host, port }
+}
+
+async function checkListen(config: BridgeConfig): Promise<BridgeCheck[]> {
+  return await Promise.all(places(config).map(checkPlace))
+}
+
+async function checkPlace({ name, member, host, port }: Place): Promise<BridgeCheck> {
   const problem = await new Promise<string | undefined>((resolve) => {
     const server = createServer()
     server.once('error', (error) => {

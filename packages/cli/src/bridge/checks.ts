@@ -5,6 +5,7 @@ export type BridgeCheckName =
   | 'configuration'
   | 'data'
   | 'certificate'
+  | 'kek'
   | 'codec'
   | 'source'
   | 'api'

@@ -21,7 +21,8 @@ export function configText(plan: BridgePlan, clientIds: ClientIds): string {
     '',
     ...joinServerLines(plan),
     '',
-    '# What opens AppSKeys. For a new KEK add an entry, and leave the old one as long as its sessions live.',
+    '# What opens AppSKeys: 256 bits as hexadecimal digits (128 and 192 are taken too), the same as at the join server.',
+    '# For a new KEK add an entry, and leave the old one as long as its sessions live.',
     'keks:',
     `  - label: ${quoted(plan.kekLabel)}`,
     '    keyFile: kek.hex',
@@ -58,6 +59,8 @@ function sourceLines({ source, from, apiUrl }: BridgePlan, clientId: string): st
     `  kind: ${source}`,
     '  # In readings, to tell several networks apart.',
     `  name: ${source}`,
+    '  # Whether uplinks that the network tells in clear are passed on: of devices that are not encrypted for the owner.',
+    '  # passClear: true',
     ...('webhook' in from ? webhookLines(from.webhook) : brokerLines(from, clientId, isChirpStack)),
     ...(isChirpStack ? ['  # As ChirpStack has it: json or protobuf.', '  encoding: json', ...JOIN_EUI] : []),
     isChirpStack

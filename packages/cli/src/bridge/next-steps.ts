@@ -3,7 +3,10 @@ import { type BridgePlan, isLocalWebhook } from './plan.ts'
 
 /** What is to be done after `mortise bridge init`, by whom, word for word. */
 export function nextSteps(plan: BridgePlan, files: BridgeFiles): string[] {
-  const steps = [atJoinServer(plan, files), devices(plan), atNetwork(plan, files), secrets(plan, files), trial(files)]
+  const steps = [
+    ...[atJoinServer(plan, files), devices(plan), atNetwork(plan, files)],
+    ...[secrets(plan, files), certificate(plan, files), trial(files)],
+  ]
   return steps
     .filter((lines) => lines.length > 0)
     .flatMap(([title = '', ...lines], index) => ['', `${index + 1}. ${title}`, ...lines.map((line) => `   ${line}`)])
@@ -22,7 +25,7 @@ function devices({ asId }: BridgePlan): string[] {
   return ['For each device; it takes effect with its next join.', `mortise device set DEVEUI --as ${asId}`]
 }
 
-function atNetwork({ source, from, apiUrl }: BridgePlan, { webhookToken }: BridgeFiles): string[] {
+function atNetwork({ source, from, apiUrl }: BridgePlan, { webhookToken, config }: BridgeFiles): string[] {
   if (source === 'chirpstack')
     return [
       'In ChirpStack:',
@@ -46,25 +49,37 @@ function atNetwork({ source, from, apiUrl }: BridgePlan, { webhookToken }: Bridg
           `and a header: Authorization, with "Bearer " and the content of ${webhookToken}.`,
         ]
       : ['Application, API keys: one with the rights to read and to write application traffic, as password.']),
+    ...('webhook' in from && apiUrl === undefined
+      ? [`For downlinks: an API key that may write them, and source.api in ${config}.`]
+      : []),
   ]
 }
 
-function secrets({ from, apiUrl, sinkUser }: BridgePlan, files: BridgeFiles): string[] {
-  const needsPassword = 'user' in from
-  const needsCertificate = 'webhook' in from && !isLocalWebhook(from.webhook)
-  const { sourcePassword, sinkPassword, apiToken, root } = files
-  const secret = [
-    ...(needsPassword ? [sourcePassword] : []),
-    ...(apiUrl === undefined ? [] : [apiToken]),
-    ...(sinkUser === undefined ? [] : [sinkPassword]),
+function secrets({ source, from, apiUrl, sinkUser }: BridgePlan, files: BridgeFiles): string[] {
+  const { sourcePassword, sinkPassword, apiToken } = files
+  const password = source === 'chirpstack' ? 'the password' : 'the API key, which is the password'
+  const secret: [string, string][] = [
+    ...('user' in from ? [pair(`${password} of ${from.user} at the network's broker`, sourcePassword)] : []),
+    ...(apiUrl === undefined ? [] : [pair('the API key for downlinks', apiToken)]),
+    ...(sinkUser === undefined ? [] : [pair(`the password of ${sinkUser} at your broker`, sinkPassword)]),
   ]
-  if (secret.length === 0 && !needsCertificate) return []
+  if (secret.length === 0) return []
   return [
-    'Here. Type or paste each, then Enter and Control-D:',
-    ...secret.map((file) => `(umask 077 && cat > ${file})`),
-    ...(needsCertificate
-      ? [`and the certificate that the network's posts are to find: ${root}/webhook-cert.pem, ${root}/webhook-key.pem`]
-      : []),
+    'Here: secrets. Run these one at a time: each waits for what you paste, then Enter and Control-D.',
+    ...secret.flatMap(([what, file]) => [`${what}:`, `(umask 077 && cat > ${file})`]),
+  ]
+}
+
+function pair(what: string, file: string): [string, string] {
+  return [what, file]
+}
+
+function certificate({ from }: BridgePlan, { root }: BridgeFiles): string[] {
+  if (!('webhook' in from) || isLocalWebhook(from.webhook)) return []
+  return [
+    'Here: a certificate for the name under which the network posts to the bridge, of an authority that it trusts.',
+    `The certificate goes to ${root}/webhook-cert.pem,`,
+    `and its private key, with mode 0600, to ${root}/webhook-key.pem`,
   ]
 }
 

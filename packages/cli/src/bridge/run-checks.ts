@@ -11,7 +11,7 @@ import {
 import { isWrong, ok, wrong } from '../kit/check.ts'
 import { checkApi, checkSinks, checkSource } from './check-connections.ts'
 import { checkJoinServer } from './check-join-server.ts'
-import { checkCertificates, checkCodecs, checkData, checkListen } from './check-local.ts'
+import { checkCertificates, checkCodecs, checkKeks, checkOwn } from './check-local.ts'
 import type { BridgeCheck } from './checks.ts'
 
 /** Everything that a bridge with this configuration needs, from its files to the other parties. Nothing is published. */
@@ -25,12 +25,13 @@ export async function checkBridge(path: string): Promise<BridgeCheck[]> {
       wrong('configuration', `${member === '' ? path : member}: ${problem}.`, remedy),
     )
   }
+  const { labels } = config.kekRing
   // No payload is opened here.
   config.kekRing[Symbol.dispose]()
   const assembly = await checkAssembly(config, path)
   // A part that cannot be made cannot be tried.
   const parties = isWrong(assembly) ? [] : await checkParties(config)
-  return [assembly, ...(await checkLocal(config)), ...parties]
+  return [assembly, ...(await checkLocal(config, labels)), ...parties]
 }
 
 /** What goes together badly is seen when everything is made, before anything begins. */
@@ -47,12 +48,12 @@ async function checkAssembly(config: BridgeConfig, path: string): Promise<Bridge
   }
 }
 
-async function checkLocal(config: BridgeConfig): Promise<BridgeCheck[]> {
+async function checkLocal(config: BridgeConfig, labels: readonly string[]): Promise<BridgeCheck[]> {
   return [
     ...checkCertificates(config, Date.now()),
-    checkData(config),
+    checkKeks(labels),
     ...(await checkCodecs(config)),
-    ...(await checkListen(config)),
+    ...(await checkOwn(config)),
   ]
 }
 

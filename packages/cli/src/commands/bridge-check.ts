@@ -29,6 +29,6 @@ async function check({ config, json }: { readonly config: string; readonly json?
   )
   if (faults > 0)
     throw new CliError('bridge_faulty', `${counted(faults, 'thing')} must be mended`, {
-      hint: 'the first one may be the cause of others',
+      ...(faults > 1 && { hint: 'the first one may be the cause of others' }),
     })
 }

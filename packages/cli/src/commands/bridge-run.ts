@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { CliError, errorCode, messageOf } from '../errors.ts'
 import { asPath, examples } from '../options.ts'
 import { note } from '../output.ts'
 
@@ -22,9 +23,23 @@ async function run({ config: path }: { readonly config: string }): Promise<void>
   const config = await readBridgeConfig(path)
   await using cleanup = new AsyncDisposableStack()
   cleanup.use(config.kekRing)
-  cleanup.use(await startBridge(config, jsonLog()))
+  cleanup.use(await startBridge(config, jsonLog()).catch(explain))
   note(`the bridge runs on ${config.data.directory}`)
   await stop
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  directory_in_use: 'stop it, or name another directory in data.directory: each bridge has its own',
+  queue_unusable: 'the user of the bridge must own the directory, on a local disk; or restore it from a back-up',
+  config_invalid: '`mortise bridge check --config …` tries everything in the configuration',
+}
+
+/** @throws the failure, with the next step where there is one */
+function explain(error: unknown): never {
+  const code = errorCode(error) ?? 'unexpected'
+  const hint = HINTS[code]
+  if (hint === undefined) throw error
+  throw new CliError(code, messageOf(error), { hint, cause: error })
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */

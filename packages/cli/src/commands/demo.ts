@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { exitCodeOf, interruption } from '../demo/interruption.ts'
 import { Narrator } from '../demo/narrator.ts'
 import { Stage } from '../demo/stage.ts'
 import { tellStory } from '../demo/story.ts'
@@ -47,10 +48,16 @@ function registerDoors(demo: Command): void {
 }
 
 async function play(tell: (stage: Stage, narrator: Narrator) => Promise<void>, lastWords: string): Promise<void> {
+  const interrupted = interruption()
   const started = performance.now()
   const narrator = new Narrator((text) => process.stdout.write(text))
   await using stage = new Stage(narrator)
-  await tell(stage, narrator)
+  const signal = await Promise.race([interrupted, tell(stage, narrator).then(() => undefined)])
+  if (signal !== undefined) {
+    await stage[Symbol.asyncDispose]()
+    // The story goes on to its next step otherwise, and waits there for those who have gone.
+    process.exit(exitCodeOf(signal))
+  }
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   process.stdout.write(`\nDone: ${narrator.shown} claims shown in ${seconds} s. ${lastWords}\n`)
 }

@@ -1,15 +1,14 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { type DataDirectory, dataDirectory } from '@mortise/server'
 import { APPLICATION_SERVER_MAIN, CommandProcess, NETWORK_SERVER_MAIN, SecureElementProcess } from '@mortise/simulator'
+import { end, ended, startMortise } from './mortise-process.ts'
 import { DemoError, type Narrator } from './narrator.ts'
 
-const MORTISE = fileURLToPath(new URL('../../bin/mortise', import.meta.url))
 const START_TIMEOUT_MS = 30_000
 
 /** A throw-away installation with everybody who takes part, each a process of its own. */
@@ -21,6 +20,7 @@ export class Stage implements AsyncDisposable {
   readonly #children: ChildProcess[] = []
   readonly #parties: CommandProcess[] = []
   #biUrl = ''
+  #isOver = false
 
   constructor(narrator: Narrator) {
     this.root = mkdtempSync(join(tmpdir(), 'mortise-demo-'))
@@ -47,13 +47,10 @@ export class Stage implements AsyncDisposable {
     return await this.#run(words, [])
   }
 
-  #run(words: readonly string[], more: readonly string[]): Promise<string> {
-    return new Promise((resolve, reject) => {
-      execFile(process.execPath, [MORTISE, ...words, ...more], (error, stdout, stderr) => {
-        if (error === null) resolve(stdout)
-        else reject(new DemoError(`mortise ${words.join(' ')} failed: ${stderr}`))
-      })
-    })
+  async #run(words: readonly string[], more: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await ended(this.#spawn([...words, ...more], 'pipe'))
+    if (code !== 0) throw new DemoError(`mortise ${words.join(' ')} failed: ${stderr}`)
+    return stdout
   }
 
   /** The trust boundary and the server, as two processes. */
@@ -88,29 +85,33 @@ export class Stage implements AsyncDisposable {
     return this.#party(name, APPLICATION_SERVER_MAIN, configuration)
   }
 
+  /** Ends everybody and deletes everything; again, it does nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
     for (const party of this.#parties) await party[Symbol.asyncDispose]()
     await this.secureElement[Symbol.asyncDispose]()
     // The server first: it makes the last receipts durable while the HSM process still runs.
-    for (const child of this.#children.reverse()) await end(child)
+    for (const child of this.#children.toReversed()) await end(child)
     rmSync(this.root, { recursive: true, force: true })
   }
 
   /** A command that goes on, and is ended with the play; before those that were started before it. */
   start(...words: string[]): ChildProcess {
     this.#narrator.command(words)
-    const child = spawn(process.execPath, [MORTISE, ...words], { stdio: ['ignore', 'ignore', 'ignore'] })
+    return this.#spawn(words, 'ignore')
+  }
+
+  #spawn(words: readonly string[], output: 'ignore' | 'pipe'): ChildProcess {
+    // A story that was broken off may be between two steps.
+    if (this.#isOver) throw new DemoError('the play is over')
+    const child = startMortise(words, output)
     this.#children.push(child)
     return child
   }
 
-  #status(): Promise<string> {
-    return new Promise((resolve) => {
-      const args = [MORTISE, 'status', '--json', '--data', this.directory.root]
-      execFile(process.execPath, args, (_error, stdout) => {
-        resolve(stdout)
-      })
-    })
+  async #status(): Promise<string> {
+    const { stdout } = await ended(this.#spawn(['status', '--json', '--data', this.directory.root], 'pipe'))
+    return stdout
   }
 
   #isReady(status: string): boolean {
@@ -144,14 +145,4 @@ export interface PartyKek {
 /** A new KEK as both sides get it: a file with hex digits. */
 export function newKekFile(stage: Stage, name: string, bytes: 16 | 32): string {
   return stage.write(name, `${randomBytes(bytes).toString('hex')}\n`)
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  await new Promise<void>((resolve) => {
-    child.once('close', () => {
-      resolve()
-    })
-    child.kill('SIGTERM')
-  })
 }

@@ -22,13 +22,27 @@ export function endpointOf(url: string): Endpoint {
   return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 443 : Number(port) }
 }
 
+/** Where the address and the CA come from, in words for whoever has to compare them. */
+export interface Origin {
+  readonly address: string
+  readonly ca: string
+  readonly caFile: string
+}
+
+const KIT: Origin = { address: 'the kit', ca: 'the CA of the kit', caFile: 'the ca.pem of the kit' }
+
 /** From the name to a TLS connection that both sides accept. Ends at the first step that fails. */
-export async function checkNetwork(endpoint: Endpoint, credentials: Credentials, nowMs: number): Promise<Check[]> {
+export async function checkNetwork(
+  endpoint: Endpoint,
+  credentials: Credentials,
+  nowMs: number,
+  origin = KIT,
+): Promise<Check[]> {
   const dns = await checkDns(endpoint)
   if (dns.status === 'wrong') return [dns, ...unreached('tcp', 'tls')]
-  const tcp = await checkTcp(endpoint)
+  const tcp = await checkTcp(endpoint, origin)
   if (tcp.status === 'wrong') return [dns, tcp, ...unreached('tls')]
-  return [dns, tcp, ...(await checkTls(endpoint, credentials, nowMs))]
+  return [dns, tcp, ...(await checkTls(endpoint, credentials, nowMs, origin))]
 }
 
 function unreached(...names: readonly ('tcp' | 'tls')[]): Check[] {
@@ -49,7 +63,7 @@ async function checkDns({ host }: Endpoint): Promise<Check> {
   }
 }
 
-async function checkTcp({ host, port }: Endpoint): Promise<Check> {
+async function checkTcp({ host, port }: Endpoint, { address }: Origin): Promise<Check> {
   const outcome = await outcomeOf(
     connectTcp({ host, port, timeout: STEP_TIMEOUT_MS }),
     'connect',
@@ -63,7 +77,7 @@ async function checkTcp({ host, port }: Endpoint): Promise<Check> {
       ? `nothing came back from ${host}, port ${port}.`
       : `${host}, port ${port} cannot be reached (${problem}).`,
     problem === 'ECONNREFUSED'
-      ? 'nobody listens there: compare the port with the kit, and ask whether the join server runs.'
+      ? `nobody listens there: compare the port with ${address}, and ask whether the join server runs.`
       : 'look for a firewall on the way, from this machine to the join server.',
   )
 }
@@ -99,18 +113,18 @@ function outcomeOf<Value, Stream extends Socket>(
 }
 
 /** Nothing is sent here but the handshake: what is shown is judged, not trusted. */
-async function checkTls(endpoint: Endpoint, credentials: Credentials, nowMs: number): Promise<Check[]> {
+async function checkTls(endpoint: Endpoint, credentials: Credentials, nowMs: number, origin: Origin): Promise<Check[]> {
   const { host, port } = endpoint
   const socket = connectTls({
     ...{ host, port, servername: isIP(host) === 0 ? host : '', ...credentials },
     ...{ timeout: STEP_TIMEOUT_MS, minVersion: 'TLSv1.2', rejectUnauthorized: false },
   })
   const shown = await outcomeOf(socket, 'secureConnect', shownBy)
-  if ('problem' in shown) return [tlsFailure(shown.problem)]
+  if ('problem' in shown) return [tlsFailure(shown.problem, origin)]
   const { certificate, chainError, protocol } = shown
   return [
     ok('tls', protocol),
-    checkChain(certificate, chainError),
+    checkChain(certificate, chainError, origin),
     checkName(endpoint, certificate),
     checkValidity(certificate, nowMs),
   ]
@@ -118,7 +132,7 @@ async function checkTls(endpoint: Endpoint, credentials: Credentials, nowMs: num
 
 interface Shown {
   readonly certificate: X509Certificate
-  /** Undefined when the chain ends at the kit's CA. */
+  /** Undefined when the chain ends at the CA that is trusted. */
   readonly chainError: string | undefined
   readonly protocol: string
 }
@@ -136,9 +150,9 @@ function shownBy(socket: TLSSocket): Shown | Failure {
   return { certificate, chainError, protocol: socket.getProtocol() ?? 'TLS' }
 }
 
-function tlsFailure(problem: string): Check {
+function tlsFailure(problem: string, { address }: Origin): Check {
   if (/WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/.test(problem))
-    return wrong('tls', 'what answers there does not speak TLS.', 'take the port of the join server from the kit.')
+    return wrong('tls', 'what answers there does not speak TLS.', `take the port of the join server from ${address}.`)
   if (/ALERT|CERTIFICATE|UNKNOWN_CA/.test(problem))
     return wrong(
       'tls',
@@ -152,13 +166,13 @@ function tlsFailure(problem: string): Check {
   )
 }
 
-function checkChain(certificate: X509Certificate, chainError: string | undefined): Check {
+function checkChain(certificate: X509Certificate, chainError: string | undefined, { ca, caFile }: Origin): Check {
   const issuer = certificate.issuer.replaceAll('\n', ', ')
   if (chainError === undefined) return ok('tls-chain', `the server certificate is by ${issuer}`)
   return wrong(
     'tls-chain',
-    `the server certificate is by ${issuer}, and not by the CA of the kit (${chainError}).`,
-    'use the ca.pem of the kit. If it is used, something else answers (a proxy that opens TLS?), or the join server has a new CA: ask its operator.',
+    `the server certificate is by ${issuer}, and not by ${ca} (${chainError}).`,
+    `use ${caFile}. If it is used, something else answers (a proxy that opens TLS?), or the join server has a new CA: ask its operator.`,
   )
 }
 

@@ -26,6 +26,13 @@ export function findMosquitto(path = process.env['PATH'] ?? '', others: readonly
   throw new DemoError('Mosquitto, the MQTT broker, is not installed: apt-get install mosquitto')
 }
 
+/**
+ * Runs a program until standard input ends, which it does with the process that holds its other end, however that ends.
+ * The shell ends with the program.
+ */
+const KEEPER =
+  'exec 3<&0; "$@" </dev/null 3<&- & broker=$!; (cat <&3 >/dev/null; kill $broker) & reader=$!; wait $broker; kill $reader'
+
 /** A real Mosquitto on this machine, with accounts and without anonymous clients. */
 export class Mosquitto implements AsyncDisposable {
   readonly port: number
@@ -60,7 +67,8 @@ export class Mosquitto implements AsyncDisposable {
       'max_queued_messages 0',
       'log_dest none',
     ]
-    const child = spawn(program, ['-c', file('mosquitto.conf', configuration)], { stdio: 'ignore' })
+    const command = ['-c', KEEPER, 'keeper', program, '-c', file('mosquitto.conf', configuration)]
+    const child = spawn('sh', command, { stdio: ['pipe', 'ignore', 'ignore'] })
     const broker = new Mosquitto(port, child)
     await broker.#started()
     return broker
@@ -72,8 +80,8 @@ export class Mosquitto implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const closed = new Promise((resolve) => this.#child.once('close', resolve))
-    this.#child.kill('SIGTERM')
+    const closed = new Promise((resolve) => this.#child.once('exit', resolve))
+    this.#child.stdin?.end()
     await closed
   }
 
