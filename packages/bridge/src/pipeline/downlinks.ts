@@ -96,7 +96,7 @@ export class Downlinks {
     const seal = async (next: number | undefined): Promise<SealedDownlink> => {
       return { ...(await sessions.downlink(devEui, clear, next)), confirmed, address }
     }
-    const sealed = await seal(await path.nextFCntDown(devEui, address))
+    const sealed = await seal(await nextFCntDown(path, devEui, address))
     try {
       await this.#sendSealed(path, sealed)
     } catch (error) {
@@ -141,6 +141,16 @@ export class Downlinks {
   #codecFailed({ name }: Codec, code: string): BridgeError {
     this.#options.metrics.count('codecErrors', { codec: name, code })
     return new BridgeError('downlink_refused', `The codec ${JSON.stringify(name)} did not encode it: ${code}.`)
+  }
+}
+
+/** Where the network gives no answer, nothing was sealed yet. */
+async function nextFCntDown(path: DownlinkPath, devEui: DevEui, address: string): Promise<number | undefined> {
+  try {
+    return await path.nextFCntDown(devEui, address)
+  } catch (cause) {
+    if (!(cause instanceof BridgeError) || cause.code !== 'downlink_unknown') throw cause
+    throw new BridgeError('downlink_unavailable', cause.message, { cause })
   }
 }
 

@@ -125,6 +125,16 @@ describe('a downlink', () => {
     expect(scene.path.sent[1]?.frmPayload).toEqual(crypt(1, 1, 'down', 40, Buffer.from('late')))
   })
 
+  test('is nowhere queued while the network does not tell its counter', async () => {
+    await using scene = await withDevice()
+    scene.path.isAway = true
+    expect(await codeOf(() => scene.sink.command(command(1)))).toBe('downlink_unavailable')
+    expect(scene.path.sent).toEqual([])
+    scene.path.isAway = false
+    await scene.sink.command(command(1))
+    expect(scene.path.sent.map(({ fCnt }) => fCnt)).toEqual([0])
+  })
+
   test('is refused where it cannot be sent, and the code says why', async () => {
     await using scene = await withDevice()
     expect(await codeOf(() => scene.sink.command(command(1)))).toBeUndefined()

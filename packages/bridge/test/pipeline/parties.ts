@@ -131,7 +131,10 @@ export class TestPath implements DownlinkPath {
   next: number | undefined
   nextAfterRefusal: number | undefined
 
+  isAway = false
+
   nextFCntDown(): Promise<number | undefined> {
+    if (this.isAway) return Promise.reject(new BridgeError('downlink_unknown', 'No answer.'))
     return Promise.resolve(this.next)
   }
 
